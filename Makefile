@@ -1,0 +1,32 @@
+# Every target sets up what it needs, in .venv; what is in place is left alone.
+PYTHON ?= python3
+TASK ?= seg
+RUN = OMP_NUM_THREADS=1 .venv/bin/python
+
+.PHONY: help env demo test lint clean
+
+help:
+	@echo 'make demo [TASK=seg|det|cls] [DATA=...]  train teacher, student and distilled student; compare them'
+	@echo 'make test [PYTEST_ARGS=...]              run the tests'
+	@echo 'make lint                                check style and format'
+	@echo 'make env                                 set up .venv alone (all targets above do it too)'
+	@echo 'make clean                               remove what builds and checks leave; keeps .venv, data, work_dirs'
+	@echo 'PYTHON=... names the interpreter to start from (3.10 to 3.12; tested: 3.11)'
+
+env:
+	@command -v $(PYTHON) > /dev/null || { echo "error: no $(PYTHON) here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) tools/misc/setup_env.py
+
+demo: env
+	@.venv/bin/python tools/misc/demo.py --task $(TASK) $(if $(DATA),--data $(DATA))
+
+test: env
+	@$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: env
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+clean:
+	@rm -rf build dist *.egg-info .ruff_cache .pytest_cache .cache
+	@find . -path ./.venv -prune -o -type d -name __pycache__ -print0 | xargs -0 rm -rf

@@ -1,0 +1,1 @@
+"""The command line: ``mmdist`` and the scripts in ``tools/``."""

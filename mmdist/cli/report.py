@@ -1,0 +1,47 @@
+"""How a command ends: a user's mistake in one line, everything else in full."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from mmdist.errors import MMDistError
+
+MISTAKE, INTERRUPTED = 2, 130
+
+
+def run_reported(command: Callable[[], None]) -> int:
+    """Run a command and turn the mistakes that it meets into a line on stderr.
+
+    Args:
+        command (Callable): Takes nothing, returns nothing.
+
+    Returns:
+        int: The exit code: 0, 2 after a mistake, 130 after an interruption. ``MMDIST_DEBUG=1`` lets the exception
+        through, with its traceback.
+
+    Example:
+        >>> run_reported(lambda: None)
+        0
+    """
+    try:
+        command()
+    except MMDistError as error:
+        if os.environ.get("MMDIST_DEBUG") == "1":
+            raise
+        report(error)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def report(error: MMDistError) -> None:
+    """Print a mistake once a machine: what is missing on one need not be missing on another."""
+    local = next((os.environ[name] for name in ("LOCAL_RANK", "SLURM_LOCALID") if name in os.environ), "0")
+    rank = next((os.environ[name] for name in ("RANK", "SLURM_PROCID") if name in os.environ), "0")
+    if int(local) == 0:
+        place = f" (rank {rank})" if int(rank) else ""
+        print(f"error{place}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)

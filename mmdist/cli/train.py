@@ -1,0 +1,108 @@
+"""``mmdist train`` and ``tools/train.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mmengine.config import Config
+
+from mmdist.cli.options import add_run_options
+from mmdist.cli.report import run_reported
+from mmdist.compat.local_rank import export_local_rank
+from mmdist.engine import overrides
+from mmdist.engine.config import load_config
+from mmdist.engine.cpu import adapt_to_cpu
+from mmdist.engine.launch import end_launch, prepare_launch
+from mmdist.engine.preflight import preflight
+from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The union of the flags of MMDetection's, MMSegmentation's, MMPretrain's and MMRazor's ``tools/train.py``."""
+    parser = argparse.ArgumentParser(prog=prog, description="Train a model: a plain one, or a student under a teacher.")
+    parser.add_argument("config", help="config file, or pkg::path for one that an installed package brings")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CKPT",
+        help="go on from this checkpoint; without a value from the latest one in the work dir, if there is one",
+    )
+    parser.add_argument(
+        "--teacher", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt of the config); file or URL"
+    )
+    parser.add_argument(
+        "--student-ckpt", metavar="CKPT", help="weights that the student, or a model without teacher, starts from"
+    )
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision")
+    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    parser.add_argument(
+        "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size (auto_scale_lr)"
+    )
+    parser.add_argument("--no-pin-memory", action="store_true", help="switch pin_memory off in the dataloaders")
+    parser.add_argument(
+        "--no-persistent-workers", action="store_true", help="switch persistent_workers off in the dataloaders"
+    )
+    add_run_options(parser)
+    return parser
+
+
+def configure(args: argparse.Namespace) -> Config:
+    """The config as it will run.
+
+    Args:
+        args (argparse.Namespace): Of :func:`build_parser`.
+
+    Returns:
+        Config: With everything that the command line changes. Nothing is built and nothing written.
+
+    Raises:
+        MMDistError: A file that cannot be read, or arguments that do not go with the config.
+    """
+    cfg = load_config(args.config)
+    overrides.merge_options(cfg, args.cfg_options)
+    cfg.launcher = args.launcher
+    overrides.set_work_dir(cfg, args.work_dir, args.config)
+    if args.no_validate:
+        overrides.disable_validation(cfg)
+    if args.amp:
+        overrides.enable_amp(cfg)
+    if args.auto_scale_lr:
+        overrides.enable_auto_scale_lr(cfg)
+    overrides.set_resume(cfg, args.resume)
+    overrides.set_loader_options(
+        cfg, pin_memory=not args.no_pin_memory, persistent_workers=not args.no_persistent_workers
+    )
+    if args.teacher:
+        set_teacher_checkpoint(cfg, args.teacher)
+    if args.student_ckpt:
+        set_student_checkpoint(cfg, args.student_ckpt)
+    return cfg
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    export_local_rank(args)
+    cfg = configure(args)
+    preflight(cfg, ("train", "val") if cfg.get("val_cfg") is not None else ("train",))
+    adapt_to_cpu(cfg)
+    prepare_launch(cfg)
+    from mmdist.engine.runner import build_runner
+
+    build_runner(cfg).train()
+    end_launch()
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv (Sequence[str], optional): Arguments; those of the process by default.
+        prog (str, optional): How the command was called, for the usage line.
+
+    Returns:
+        int: Exit code.
+    """
+    args = build_parser(prog).parse_args(argv)
+    return run_reported(lambda: run(args))

@@ -1,0 +1,114 @@
+"""What a checkpoint of mmengine's may hold besides tensors and plain Python values.
+
+Each name a file may mention is mapped to an object that cannot do more than
+the file needs. In particular ``builtins.getattr``, which a pickle needs to name
+a method, is mapped to a guard that knows the few methods mmengine writes.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from mmdist.compat import versions
+
+_STATISTICS = ("min", "max", "mean", "current")
+_PLAIN_DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU]\d+)")
+_ONE_CYCLE = "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"
+
+
+def allow_list() -> AbstractContextManager[Any]:
+    """A context in which ``torch.load(weights_only=True)`` reads what mmengine writes."""
+    # Older versions cannot map a name to another object, so there they stay with torch's own list.
+    if not versions.at_least(torch.__version__, "2.6"):
+        return nullcontext()
+    allowed: list[Any] = [(_guarded_getattr, "builtins.getattr")]
+    if find_spec("numpy") is not None:
+        allowed += _numpy_globals()
+    if find_spec("mmengine") is not None:
+        allowed += [(_history_buffer(), "mmengine.logging.history_buffer.HistoryBuffer"), (_OneCycle, _ONE_CYCLE)]
+    return torch.serialization.safe_globals(allowed)
+
+
+def refusal(what: str) -> UnpicklingError:
+    """The error of a guard; torch keeps its text, so the loader finds the name again."""
+    return UnpicklingError(f"GLOBAL {what} was not an allowed global")
+
+
+def _numpy_globals() -> list[Any]:
+    import numpy as np
+
+    rebuild_array, rebuild_scalar = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    allowed: list[Any] = [(np.ndarray, "numpy.ndarray"), (_plain_dtype, "numpy.dtype")]
+    for core in ("core", "_core"):  # the name in numpy 1 and in numpy 2
+        allowed += [(rebuild_array, f"numpy.{core}.multiarray._reconstruct")]
+        allowed += [(rebuild_scalar, f"numpy.{core}.multiarray.scalar")]
+    for code in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "g", "F", "D", "G", "S", "U"):
+        kind = type(np.dtype(code))
+        allowed.append((kind, f"numpy.dtypes.{kind.__name__}"))
+    return allowed
+
+
+def _plain_dtype(code: Any, align: bool = False, copy: bool = False) -> Any:
+    import numpy as np
+
+    code = code.decode() if isinstance(code, bytes) else code
+    # Object and record types would let a file lay bytes where numpy expects pointers.
+    if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+        raise refusal(f"numpy.dtype({code!r})")
+    return np.dtype(code, align=bool(align), copy=bool(copy))
+
+
+class _OneCycle:
+    """Stands for mmengine's scheduler, of which a checkpoint names one method: it cannot be built."""
+
+    METHODS = ("_annealing_cos", "_annealing_linear")
+
+    def __new__(cls, *_args: Any) -> Any:
+        raise refusal(_ONE_CYCLE)
+
+
+_history_buffer_class: Any = None
+
+
+def _history_buffer() -> Any:
+    """A HistoryBuffer that takes nothing from a file but the histories."""
+    global _history_buffer_class
+    if _history_buffer_class is not None:
+        return _history_buffer_class
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    class Restored(HistoryBuffer):
+        def __init__(self, *_args: Any) -> None:
+            raise refusal("mmengine.logging.history_buffer.HistoryBuffer as a function")
+
+        def __setstate__(self, state: Any) -> None:
+            if not isinstance(state, dict):
+                raise refusal("mmengine.logging.history_buffer.HistoryBuffer without a state")
+            # The methods are shared by every buffer of the process: a file must not exchange them.
+            own = {"_log_history", "_count_history", "max_length"}
+            unknown = state.keys() - own - {"statistics_methods"}
+            if unknown:
+                raise refusal(f"mmengine.logging.history_buffer.HistoryBuffer.{min(map(str, unknown))}")
+            super().__setstate__({key: value for key, value in state.items() if key in own})
+            self.__class__ = HistoryBuffer
+
+    _history_buffer_class = Restored
+    return Restored
+
+
+def _guarded_getattr(owner: Any, name: Any) -> Any:
+    """``getattr`` for the methods that mmengine writes into a checkpoint, and for nothing else."""
+    if owner is _history_buffer_class and owner is not None and name in _STATISTICS:
+        return getattr(owner.__base__, name)
+    if owner is _OneCycle and name in _OneCycle.METHODS:
+        from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+        return getattr(OneCycleParamScheduler, name)
+    shown = getattr(owner, "__qualname__", type(owner).__qualname__)
+    raise refusal(f"builtins.getattr({shown}, {name!r})")

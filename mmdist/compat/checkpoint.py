@@ -1,0 +1,175 @@
+"""Checkpoints that mmengine wrote are refused by torch's safe loader.
+
+Reason: since torch 2.6 ``torch.load`` reads tensors and plain values alone
+(``weights_only=True``), but mmengine saves its log histories as well: numpy
+arrays inside a ``HistoryBuffer``. ``resume`` and ``load_from`` then fail. The
+usual way out, ``weights_only=False``, lets a hostile file run code. The loader
+here stays with ``weights_only=True`` and allows what mmengine writes, no more.
+A file that needs more is refused, unless the user trusts that file by name.
+
+Window: torch >= 2.6. Registered through mmengine's public
+``CheckpointLoader.register_scheme`` once ``mmengine.runner`` is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from mmdist.compat import versions
+from mmdist.errors import CheckpointError, nearest
+
+NUMBER = 4
+NAME = "safe checkpoint loading"
+REASON = "resuming and loading fail: weights_only=True refuses mmengine's log histories"
+WINDOW = "torch >= 2.6"
+WHEN = "mmengine.runner"
+
+TRUST_VARIABLE = "MMDIST_TRUST_CHECKPOINT"
+
+_registered_with: Any = None
+
+
+def needed() -> bool:
+    """Whether mmengine's own loaders fail beside the installed torch."""
+    return versions.at_least(versions.installed("torch"), "2.6") and (
+        versions.installed("mmengine", "mmengine-lite") is not None
+    )
+
+
+def active() -> bool:
+    """Whether mmengine uses the loaders of this module."""
+    return _registered_with is not None
+
+
+def apply() -> None:
+    """Register the loaders with mmengine, if ``mmengine.runner`` is imported; call again after importing it."""
+    global _registered_with
+    loader = getattr(sys.modules.get("mmengine.runner.checkpoint"), "CheckpointLoader", None)
+    if loader is None or loader is _registered_with:
+        return
+    from mmdist.compat import _checkpoint_urls as urls
+
+    loader.register_scheme(prefixes="", loader=load_from_local, force=True)
+    loader.register_scheme(prefixes=["http://", "https://"], loader=urls.load_from_http, force=True)
+    loader.register_scheme(prefixes=["torchvision://", "modelzoo://"], loader=urls.load_from_torchvision, force=True)
+    loader.register_scheme(prefixes=["open-mmlab://", "openmmlab://"], loader=urls.load_from_openmmlab, force=True)
+    loader.register_scheme(prefixes="mmcls://", loader=urls.load_from_mmcls, force=True)
+    _registered_with = loader
+
+
+def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
+    """Load a checkpoint without running anything that is in it.
+
+    Args:
+        path (str | os.PathLike): The file. It is loaded without restriction if the environment variable
+            ``MMDIST_TRUST_CHECKPOINT`` names it (several files: separated like ``PATH``); a hostile file
+            can then do whatever the user can.
+        map_location (Any): Where the tensors go, as for :func:`torch.load`; None: where they were.
+
+    Returns:
+        dict[str, Any]: The checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, empty, cut short, no checkpoint, or holds objects that could run code.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({'state_dict': {'weight': torch.ones(2)}}, f'{folder}/last.pth')
+        ...     load_checkpoint_file(f'{folder}/last.pth')
+        {'state_dict': {'weight': tensor([1., 1.])}}
+    """
+    import torch
+
+    from mmdist.compat._checkpoint_globals import allow_list
+
+    path = Path(path).expanduser()
+    check_file(path)
+    if map_location is None and not torch.cuda.is_available():
+        map_location = "cpu"
+    trusted = _is_trusted(path)
+    try:
+        with allow_list():
+            content = torch.load(path, map_location=map_location, weights_only=not trusted)
+    # A damaged file can fail in any way, deep inside the unpickler.
+    except Exception as error:
+        raise CheckpointError(_explain(path, str(error) or type(error).__name__)) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a dictionary of weights")
+    return content
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """The loader mmengine calls for a local file."""
+    return load_checkpoint_file(filename, map_location)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a checkpoint, with a word about what it is instead.
+
+    Args:
+        path (Path): The file.
+
+    Raises:
+        CheckpointError: it is missing, a folder, unreadable, empty, cut short, or of another format.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, expected a checkpoint file")
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist{_neighbours(path)}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+        entries = {name.rpartition("/")[2] for name in zipfile.ZipFile(path).namelist()} if head[:2] == b"PK" else set()
+    except zipfile.BadZipFile as error:
+        size = path.stat().st_size
+        raise CheckpointError(f"{path} is cut short or damaged ({size} bytes): copy or download it again") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if not head:
+        raise CheckpointError(f"{path} is empty: copy or download it again")
+    if head.startswith(b"PK"):
+        if "constants.pkl" in entries:
+            raise CheckpointError(f"{path} is a TorchScript program, expected a checkpoint")
+        if "data.pkl" not in entries:
+            raise CheckpointError(f"{path} is a zip archive that torch.save did not write, expected a checkpoint")
+    elif not head.startswith(b"\x80"):
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint{_other_format(head)}")
+
+
+def _other_format(head: bytes) -> str:
+    if head.lstrip().startswith(b"<"):
+        return ": it looks like a web page, so the download went wrong"
+    if head.startswith(b"version https://"):
+        return ": it is a Git LFS pointer; run 'git lfs pull'"
+    return f": it starts with {head[:8]!r}"
+
+
+def _neighbours(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f": there is no folder {folder}"
+    names = [entry.name for entry in folder.iterdir() if entry.is_file()]
+    close = nearest(path.name, names) or sorted(name for name in names if name.endswith((".pth", ".pt")))[:3]
+    return f"; in {folder} there is: {', '.join(close)}" if close else ""
+
+
+def _is_trusted(path: Path) -> bool:
+    named = [name for name in os.environ.get(TRUST_VARIABLE, "").split(os.pathsep) if name]
+    return any(Path(name).expanduser().resolve() == path.resolve() for name in named)
+
+
+def _explain(path: Path, message: str) -> str:
+    refused = re.search(r"GLOBAL (.+?) (?:was not an allowed global|whose module)", message)
+    if refused is None and "Unsupported operand" not in message and "weights_only" not in message:
+        return f"{path} cannot be read: {message.splitlines()[0]}"
+    what = f"the object {refused.group(1)}" if refused else "pickled objects that torch's safe loader cannot read"
+    return (
+        f"{path} was not loaded: it holds {what}, and loading that could run code. If you trust whoever made the "
+        f"file, name it: {TRUST_VARIABLE}={path} (a hostile file can then do whatever you can)"
+    )

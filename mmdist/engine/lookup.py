@@ -1,0 +1,187 @@
+"""Which class a ``type`` of a config stands for, and what its constructor takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import MODELS, TASK_UTILS, DefaultScope, Registry
+
+from mmdist.engine.config import did_you_mean
+from mmdist.errors import ConfigError, MissingPackageError, nearest
+
+REGISTRIES = {"model": MODELS, "task util": TASK_UTILS}
+PLUGINS = ("mmdist", "mmrazor")
+
+
+def require_package(scope: str, feature: str) -> None:
+    """The OpenMMLab package behind a scope is installed and can be imported.
+
+    Args:
+        scope (str): Such as ``mmseg``. A scope that is no package of OpenMMLab's is nobody's business.
+        feature (str): What needs it, for the message.
+
+    Raises:
+        MissingPackageError: It, or one that it imports, is not installed.
+    """
+    if scope not in MODULE2PACKAGE:
+        return
+    if find_spec(scope) is None:
+        raise MissingPackageError(MODULE2PACKAGE[scope], feature)
+    with missing_package(feature):
+        import_module(f"{scope}.registry")
+
+
+@contextmanager
+def missing_package(feature: str) -> Iterator[None]:
+    """A module that cannot be found becomes the package to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        name = (error.name or str(error)).partition(".")[0]
+        raise MissingPackageError(MODULE2PACKAGE.get(name, name), feature) from error
+
+
+def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", suffix: str = "") -> Any:
+    """The class that mmengine will build for a ``type``.
+
+    Args:
+        kind (Any): The ``type``: a name, with or without scope, or a class.
+        scope (str, optional): The scope that is the default where the type stands.
+        key (str): Path of the ``type`` in the config.
+        registry (str): ``model`` or ``task util``.
+        suffix (str): What MMRazor appends to the name, such as ``Recorder``.
+
+    Returns:
+        Any: A class or function.
+
+    Raises:
+        ConfigError: Nothing of that name is registered; names the nearest that are.
+        MissingPackageError: The name's scope is a package that is not installed.
+    """
+    if not isinstance(kind, str):
+        if not callable(kind):
+            raise ConfigError(key, kind, "the name of a registered type")
+        return kind
+    prefix = kind.partition(".")[0] if "." in kind else None
+    for name in filter(None, (scope, prefix)):
+        require_package(name, f"{key} = {kind!r}" if name == prefix else f"default_scope = {name!r}")
+    try:
+        with missing_package(f"{key} = {kind!r}"), REGISTRIES[registry].switch_scope_and_registry(scope) as node:
+            found = node.get(kind + suffix)
+    except RuntimeError:  # mmengine's answer to a dotted name that is no module either
+        found = None
+    if found is None:
+        raise _unknown(kind, scope, prefix, key, registry, suffix)
+    return found
+
+
+def _unknown(kind: str, scope: str | None, prefix: str | None, key: str, registry: str, suffix: str) -> ConfigError:
+    default = scope or _current_scope()
+    searched = prefix or default or "mmengine"
+    options = _registered(registry, default, suffix, prefixed=False)
+    for plugin in PLUGINS if find_spec("mmrazor") else PLUGINS[:1]:
+        options += _registered(registry, plugin, suffix, prefixed=True)
+    if prefix:
+        options += _registered(registry, prefix, suffix, prefixed=True)
+    # The right name in the wrong scope is by far the most frequent mistake.
+    twins = [option for option in options if option.rpartition(".")[2] == kind.rpartition(".")[2]]
+    close = twins or nearest(kind, options) or nearest(kind.rpartition(".")[2], options)
+    hint = f"did you mean {' or '.join(repr(option) for option in close[:3])}?" if close else ""
+    if default is None and prefix is None and not close:
+        hint = "the config has no default_scope"
+    known = [*MODULE2PACKAGE, "mmdist", "mmengine"]
+    if searched not in known and not find_spec(searched):
+        hint = f"there is no package {searched!r}: {did_you_mean(searched, known)}".rstrip(": ")
+    return ConfigError(key, kind, f"a type that is registered in {searched}", hint)
+
+
+def _current_scope() -> str | None:
+    current = DefaultScope.get_current_instance()
+    return current.scope_name if current is not None else None
+
+
+def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool) -> list[str]:
+    root = REGISTRIES[registry]
+    if scope and find_spec(scope) is not None:
+        with missing_package(scope):
+            import_module(f"{scope}.registry")
+    node: Registry | None = root._search_child(scope) if scope else root
+    if node is None:
+        return []
+    with missing_package(node.scope):
+        node.import_from_location()
+    names = list(node.module_dict)
+    if not prefixed and node is not root:
+        names += root.module_dict
+    names = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+    return [f"{scope}.{name}" for name in names] if prefixed else names
+
+
+def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
+    """Named arguments of a class or function, as far as they can be known for certain.
+
+    ``**kwargs`` is followed to the next base class within MMRazor and mmdist, whose classes pass it on; where else it
+    leads nobody can tell.
+
+    Returns:
+        dict[str, inspect.Parameter] | None: By name, without ``self``; None where any name might be taken.
+    """
+    if not inspect.isclass(function):
+        return _named(function)
+    found: dict[str, inspect.Parameter] = {}
+    for base in function.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        own = _named(base.__init__, skip_self=True, keep_open=base.__module__.partition(".")[0] in PLUGINS)
+        if own is None:
+            return None
+        for name, parameter in own.items():
+            found.setdefault(name, parameter)
+        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
+            return found
+    return found
+
+
+def _named(function: Any, *, skip_self: bool = False, keep_open: bool = False) -> dict[str, inspect.Parameter] | None:
+    try:
+        listed = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
+    except (TypeError, ValueError):  # built-ins have no signature
+        return None
+    if not keep_open and any(p.kind is p.VAR_KEYWORD for p in listed):
+        return None
+    return {p.name: p for p in listed if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+
+
+def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True) -> None:
+    """A config dict has the arguments that its class takes.
+
+    Args:
+        cfg (dict): With ``type``.
+        function (Any): What ``type`` stands for.
+        key (str): Path of ``cfg``.
+        complete (bool): False where whoever builds it adds arguments of its own.
+
+    Raises:
+        ConfigError: An argument that does not exist, with the nearest; or a required one that is missing.
+    """
+    known = parameters(function)
+    if known is None:
+        return
+    name = getattr(function, "__name__", str(function))
+    for argument, value in cfg.items():
+        if argument not in known and argument not in ("type", "_scope_"):
+            raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, known))
+    required = [p.name for p in known.values() if p.default is p.empty]
+    missing = [argument for argument in required if argument not in cfg]
+    if complete and missing:
+        raise ConfigError(key, cfg.get("type"), f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too")
+
+
+def _spelling(argument: str, known: dict[str, inspect.Parameter]) -> str:
+    return did_you_mean(argument, list(known)) or f"it takes {', '.join(known)}"

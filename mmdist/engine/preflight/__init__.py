@@ -1,0 +1,31 @@
+"""A user's mistakes, found before the first iteration and before anything is written."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmdist.engine.preflight.checkpoints import check_checkpoints
+from mmdist.engine.preflight.data import check_data
+from mmdist.engine.preflight.model import check_model
+
+__all__ = ["preflight"]
+
+
+def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
+    """Check what can be known without building anything. A config that works is never refused.
+
+    Args:
+        cfg (Config): The config as it will run, after the command line has had its say.
+        splits (tuple[str, ...]): The dataloaders that will be used, of ``train``, ``val``, ``test``.
+
+    Raises:
+        ConfigError: A type, an argument, a mapping or a path that cannot work.
+        CheckpointError: Weights that cannot be read.
+        MissingPackageError: A package that is not installed.
+        MMDistError: Data that is not there.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        check_model(cfg)
+        check_checkpoints(cfg)
+        check_data(cfg, splits)

@@ -1,0 +1,68 @@
+"""Weights that a run starts from: there, whole, and safe to read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdist.compat.checkpoint import load_checkpoint_file
+from mmdist.engine.overrides import latest_checkpoint
+from mmdist.errors import CheckpointError
+
+REMOTE = re.compile(r"[\w.+-]{2,}:")  # https://, s3://, torchvision://, cluster:s3://; one letter is a Windows drive
+RUN = {"meta", "message_hub"}  # what mmengine needs besides weights to go on
+
+
+def check_checkpoints(cfg: Config) -> None:
+    """Every local file of weights that the config names can be read, and the one to resume from is of a run.
+
+    Args:
+        cfg (Config): After the command line has had its say.
+
+    Raises:
+        CheckpointError: A file that does not exist, is damaged, or carries more than weights; or one with too little
+            in it to resume.
+    """
+    model = cfg.model
+    named = {f"model.{name}": model.get(name) for name in ("teacher_ckpt", "student_ckpt")}
+    for name in ("architecture", "teacher"):
+        part = model.get(name)
+        if isinstance(part, dict) and isinstance(part.get("init_cfg"), dict):
+            named[f"model.{name}.init_cfg.checkpoint"] = part["init_cfg"].get("checkpoint")
+    for key, path in named.items():
+        if path:
+            check_checkpoint(path, key)
+    start, resume = cfg.get("load_from"), cfg.get("resume", False)
+    if resume and start is None:
+        latest = latest_checkpoint(cfg)
+        start = str(latest) if latest else None
+    if start:
+        content = check_checkpoint(start, "--resume" if resume else "load_from")
+        if resume and content is not None and not RUN.issubset(content):
+            hint = "to start a new run from weights, use --cfg-options load_from=..."
+            raise CheckpointError(f"--resume: {start!r} is no checkpoint of a run: it has weights only; {hint}")
+
+
+def check_checkpoint(path: Any, key: str) -> dict[str, Any] | None:
+    """One file of weights can be read.
+
+    Args:
+        path (Any): As the config has it.
+        key (str): Where it stands, for messages.
+
+    Returns:
+        dict[str, Any] | None: What is in it; None for a remote address, which is left alone.
+
+    Raises:
+        CheckpointError: As above.
+    """
+    if not isinstance(path, str):
+        raise CheckpointError(f"{key} = {path!r}: expected the path of a checkpoint file")
+    if REMOTE.match(path):
+        return None
+    try:
+        return load_checkpoint_file(path, map_location="cpu")
+    except CheckpointError as error:
+        raise CheckpointError(f"{key} = {path!r}: {error}") from error

@@ -1,0 +1,84 @@
+"""What a user did wrong, said so that it can be put right.
+
+Every mistake in a config or on the command line is answered with the key, the
+value, what is allowed and the nearest right spelling. The command line prints
+such an error as one line, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class MMDistError(Exception):
+    """A mistake of the user's, or of the machine's, with its remedy."""
+
+
+class ConfigError(MMDistError, ValueError):
+    """A value in a config, or on the command line, that cannot work.
+
+    Args:
+        key (str): Path of the key, such as ``model.distiller.distill_losses``.
+        value (Any): What was given.
+        allowed (Iterable[str] | str): What would be right: the possible
+            spellings (the nearest ones are shown), or a description.
+        hint (str): What to do about it.
+
+    Example:
+        >>> str(ConfigError('tau', -1, 'a number above 0'))
+        'tau = -1: expected a number above 0'
+    """
+
+    def __init__(self, key: str, value: Any, allowed: Iterable[str] | str = "", hint: str = "") -> None:
+        self.key, self.value, self.hint = key, value, hint
+        if isinstance(allowed, str):
+            parts = [f"expected {allowed}"] if allowed else []
+        else:
+            parts = [spelling_hint(str(value), allowed)]
+        message = "; ".join([*parts, *([hint] if hint else [])])
+        super().__init__(f"{key} = {value!r}: {message}" if message else f"{key} = {value!r}")
+
+
+class CheckpointError(MMDistError, RuntimeError):
+    """A checkpoint file that is missing, damaged, unsafe or of another model."""
+
+
+class MissingPackageError(MMDistError, ImportError):
+    """A feature was asked for whose package is not installed.
+
+    Args:
+        package (str): What to install, as pip knows it.
+        feature (str): What needs it.
+    """
+
+    def __init__(self, package: str, feature: str) -> None:
+        super().__init__(f"{feature} needs the package {package!r}, which is not installed: pip install {package}")
+
+
+def nearest(value: str, options: Iterable[str], count: int = 3) -> list[str]:
+    """The options spelt most like ``value``, best first.
+
+    Example:
+        >>> nearest('decode_head.conv_seq', ['decode_head.conv_seg', 'backbone'])
+        ['decode_head.conv_seg']
+    """
+    options = list(dict.fromkeys(options))
+    folded = {option.lower(): option for option in options}
+    return [folded[match] for match in difflib.get_close_matches(value.lower(), folded, n=count, cutoff=0.6)]
+
+
+def spelling_hint(value: str, options: Iterable[str], limit: int = 12) -> str:
+    """One phrase that says what is allowed, and what was probably meant.
+
+    Example:
+        >>> spelling_hint('softmx', ['softmax', 'sigmoid', 'none'])
+        "did you mean 'softmax'? Allowed: 'none', 'sigmoid', 'softmax'"
+    """
+    options = sorted(set(options))
+    close = nearest(value, options)
+    shown = ", ".join(repr(option) for option in options[:limit])
+    more = f" and {len(options) - limit} more" if len(options) > limit else ""
+    meant = f"did you mean {' or '.join(repr(option) for option in close)}? " if close else ""
+    return f"{meant}Allowed: {shown}{more}" if options else "nothing is allowed here"

@@ -1,0 +1,98 @@
+"""Checks on the arguments of the losses, and the precision they compute in.
+
+A wrong argument is a ``TypeError`` or a ``ValueError`` that names the argument,
+what came and what is expected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from mmdist.errors import spelling_hint
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager:
+    """Autocast switched off on the tensor's device: half precision ruins correlations."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def compute_dtype(tensor: Tensor) -> torch.dtype:
+    """float64 stays float64, everything else is computed in float32."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def check_pair(student: Tensor, teacher: Tensor, names: tuple[str, str] = ("logits_s", "logits_t")) -> None:
+    """Student and teacher: floating point, (N, C) or (N, C, *spatial), one shape, one device."""
+    for name, tensor in zip(names, (student, teacher), strict=True):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name} must be of a floating-point dtype, got {tensor.dtype}")
+        if tensor.ndim < 2:
+            raise ValueError(f"{name} must be (N, C) or (N, C, *spatial), got shape {tuple(tensor.shape)}")
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have one shape, got {tuple(student.shape)} and {tuple(teacher.shape)}"
+        )
+    if student.device != teacher.device:
+        raise ValueError(f"{names[0]} is on {student.device} but {names[1]} is on {teacher.device}")
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: {spelling_hint(str(value), allowed)}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """``value`` is a finite number above 0."""
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} = {value!r}: expected a finite number above 0")
+
+
+def check_non_negative(name: str, value: float) -> None:
+    """``value`` is a finite number, 0 or above."""
+    if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} = {value!r}: expected a finite number, 0 or above")
+
+
+def position_weight(logits: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor | None:
+    """Mask and weight of the positions as one weight, or None where all count alike.
+
+    Args:
+        logits (Tensor): (N, C, *spatial), for shape, device and dtype.
+        mask (Tensor, optional): (N, *spatial) bool, True = counts.
+        weight (Tensor, optional): (N, *spatial) floating point, 0 or above.
+
+    Returns:
+        Tensor | None: (N, *spatial) in the dtype of computation, without gradient.
+
+    Raises:
+        TypeError: A mask that is not bool, a weight that is not floating point.
+        ValueError: Another shape or device, or a weight below 0 or not finite.
+    """
+    expected = (logits.shape[0], *logits.shape[2:])
+    for name, tensor in (("mask", mask), ("weight", weight)):
+        if tensor is None:
+            continue
+        if tensor.shape != expected:
+            raise ValueError(f"{name} must have shape (N, *spatial) = {expected}, got {tuple(tensor.shape)}")
+        if tensor.device != logits.device:
+            raise ValueError(f"{name} is on {tensor.device} but the logits are on {logits.device}")
+    if mask is not None and mask.dtype != torch.bool:
+        raise TypeError(f"mask must be of dtype torch.bool, got {mask.dtype}")
+    if weight is None:
+        return None if mask is None else mask.to(compute_dtype(logits))
+    if not weight.is_floating_point():
+        raise TypeError(f"weight must be of a floating-point dtype, got {weight.dtype}")
+    weight = weight.detach().to(compute_dtype(logits))
+    if mask is not None:
+        weight = weight.where(mask, weight.new_zeros(()))
+    if weight.numel() and not bool(((weight >= 0) & weight.isfinite()).all()):
+        raise ValueError("weight must be finite and 0 or above wherever the mask is True")
+    return weight

@@ -1,0 +1,5 @@
+"""Registered algorithms: what one training iteration does with teacher and student."""
+
+from mmdist.models.algorithms.single_teacher_distill import SingleTeacherDistill
+
+__all__ = ["SingleTeacherDistill"]

@@ -1,0 +1,108 @@
+"""Teacher and student from whatever a config names them by."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.model import BaseModel
+from mmengine.runner import load_state_dict
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
+from mmdist.registry import MODELS
+
+ModelSource = str | dict | BaseModel
+
+
+def load_model_config(path: str, key: str) -> ConfigDict:
+    """The ``model`` of a config file, ready to be built from a config of another task library.
+
+    Args:
+        path (str): A config file, or ``pkg::path`` as in ``_base_`` (``mmseg::pspnet/...py``).
+        key (str): Where the path stands in the user's config, for messages.
+
+    Returns:
+        ConfigDict: The model's config, in its own library's scope, with its own data preprocessor.
+
+    Raises:
+        ConfigError: There is no such file, or no ``model`` in it.
+        MissingPackageError: The library of a ``pkg::`` path is not installed.
+    """
+    try:
+        if "::" in path:
+            package = path.split("::")[0]
+            if find_spec(package) is None:
+                raise MissingPackageError(MODULE2PACKAGE.get(package, package), f"{key} = {path!r}")
+            cfg = Config.fromstring(f"_base_ = {path!r}", ".py")  # `_base_` is what resolves `pkg::`
+        else:
+            cfg = Config.fromfile(path)
+    except FileNotFoundError as error:
+        folder = Path(path).parent
+        close = nearest(Path(path).name, [file.name for file in folder.glob("*.py")]) if folder.is_dir() else []
+        hint = f"did you mean {str(folder / close[0])!r}?" if close else ""
+        raise ConfigError(key, path, "the path of a config file (or `pkg::path`)", hint) from error
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(key, path, "a config file that has a `model`")
+    model = cfg.model
+    if "data_preprocessor" in cfg:  # mmpretrain writes it beside the model
+        model.setdefault("data_preprocessor", cfg.data_preprocessor)
+    if cfg.get("default_scope"):
+        model.setdefault("_scope_", cfg.default_scope)
+    return model
+
+
+def build_model(source: ModelSource, key: str) -> BaseModel:
+    """Build a teacher or a student.
+
+    Args:
+        source (str | dict | BaseModel): A config file's path, a ``pkg::`` path, a model's config, or the model.
+        key (str): Where it stands in the user's config, for messages.
+
+    Returns:
+        BaseModel: The model, weights not yet initialised.
+
+    Raises:
+        ConfigError: It cannot be built into a model.
+    """
+    if isinstance(source, str):
+        source = load_model_config(source, key)
+    model = MODELS.build(source) if isinstance(source, dict) else source
+    if not isinstance(model, BaseModel):
+        raise ConfigError(key, type(model).__name__, "a config path, a model config or an mmengine BaseModel")
+    return model
+
+
+def load_weights(model: BaseModel, path: str, key: str) -> None:
+    """Load a checkpoint in full: what the model needs and the file lacks is an error.
+
+    Args:
+        model (BaseModel): Receives the weights; not initialised again afterwards.
+        path (str): File or URL of the checkpoint.
+        key (str): Where it stands in the user's config, for messages.
+
+    Raises:
+        CheckpointError: The file is damaged, or keys are missing or of another shape; the message lists them.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    state = checkpoint.get("state_dict", checkpoint)
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    own = model.state_dict()
+    wrong = [f"{name} (missing)" for name in own if name not in state]
+    wrong += [
+        f"{name} ({tuple(state[name].shape)} in the file, {tuple(value.shape)} in the model)"
+        for name, value in own.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise CheckpointError(
+            f"{key} = {path!r} does not fit {type(model).__name__}: {len(wrong)} of {len(own)} keys: "
+            f"{', '.join(wrong[:10])}{more}. Is it the checkpoint of this config?"
+        )
+    load_state_dict(model, state, strict=False, logger="silent")
+    for module in model.modules():  # the runner initialises weights after building: not these
+        if hasattr(module, "_is_init"):
+            module._is_init = True

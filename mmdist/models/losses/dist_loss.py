@@ -1,0 +1,115 @@
+"""``mmdist.DISTLoss``."""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmdist.functional import dist_loss
+from mmdist.functional.checks import check_choice, check_non_negative, check_positive
+from mmdist.functional.relation import ACTIVATIONS
+from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.registry import MODELS
+
+
+@MODELS.register_module()
+class DISTLoss(nn.Module):
+    """DIST (https://arxiv.org/abs/2205.10536) on logits of any task.
+
+    Takes MMRazor's arguments, and is right for maps too: every pixel is a sample. See
+    :func:`mmdist.functional.dist_loss` for the formula.
+
+    Args:
+        inter_loss_weight (float): Weight of the relation between classes. Defaults to 1.
+        intra_loss_weight (float): Weight of the relation inside each class. Defaults to 1.
+        tau (float): Temperature. Defaults to 1.
+        loss_weight (float): Weight of the whole loss. Defaults to 1.
+        teacher_detach (bool): Only True: this loss never trains the teacher. Kept for MMRazor's configs.
+        tau_squared (bool): Multiply by tau^2 (code, not paper). Defaults to True.
+        activation (str): ``softmax``, ``sigmoid`` (RetinaNet, GFL, FCOS) or ``none``. Defaults to ``softmax``.
+        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        sync (bool): Statistics over the batch of all processes instead of each process's own, so that N processes
+            train as one process on the global batch. Defaults to False, as the official code.
+        guard_rel (float): Relative spread below which a student row or column gets no gradient. Defaults to 1e-4.
+
+    Example:
+        >>> import torch
+        >>> loss = DISTLoss(tau=1.0)
+        >>> teacher = torch.randn(2, 19, 8, 8)
+        >>> bool(loss(teacher, teacher) < 1e-4)
+        True
+    """
+
+    def __init__(
+        self,
+        inter_loss_weight: float = 1.0,
+        intra_loss_weight: float = 1.0,
+        tau: float = 1.0,
+        loss_weight: float = 1.0,
+        teacher_detach: bool = True,
+        tau_squared: bool = True,
+        activation: str = "softmax",
+        ignore_index: int = 255,
+        sync: bool = False,
+        guard_rel: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        check_positive("DISTLoss.tau", tau)
+        check_choice("DISTLoss.activation", activation, ACTIVATIONS)
+        for name, value in (
+            ("inter_loss_weight", inter_loss_weight),
+            ("intra_loss_weight", intra_loss_weight),
+            ("loss_weight", loss_weight),
+            ("guard_rel", guard_rel),
+        ):
+            check_non_negative(f"DISTLoss.{name}", value)
+        if not teacher_detach:
+            raise ValueError("DISTLoss.teacher_detach = False: expected True, this loss never trains the teacher")
+        self.inter_loss_weight = inter_loss_weight
+        self.intra_loss_weight = intra_loss_weight
+        self.tau = tau
+        self.loss_weight = loss_weight
+        self.teacher_detach = teacher_detach
+        self.tau_squared = tau_squared
+        self.activation = activation
+        self.ignore_index = ignore_index
+        self.sync = sync
+        self.guard_rel = guard_rel
+
+    def forward(self, logits_S: Maps, logits_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
+        """The loss of one batch; the levels of a feature pyramid are summed.
+
+        Args:
+            logits_S (Tensor | Sequence[Tensor]): Student, (N, C) or (N, C, *spatial), or one a level.
+            logits_T (Tensor | Sequence[Tensor]): Teacher, same shapes.
+            gt_labels (Tensor, optional): (N,) or (N, *label size) integers, for ``ignore_index``.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        levels = pair_levels(logits_S, logits_T, ("logits_S", "logits_T"))
+        group = dist.group.WORLD if self.sync and dist.is_available() and dist.is_initialized() else None
+        loss = sum(
+            dist_loss(
+                student,
+                teacher,
+                inter_weight=self.inter_loss_weight,
+                intra_weight=self.intra_loss_weight,
+                tau=self.tau,
+                tau_squared=self.tau_squared,
+                activation=self.activation,
+                mask=label_mask(student, gt_labels, self.ignore_index),
+                group=group,
+                guard_rel=self.guard_rel,
+            )
+            for student, teacher in levels
+        )
+        check_teacher(loss, [teacher for _, teacher in levels], "logits_T")
+        return self.loss_weight * loss
+
+    def extra_repr(self) -> str:
+        """The hyper-parameters, for ``print(model)``."""
+        return (
+            f"inter={self.inter_loss_weight}, intra={self.intra_loss_weight}, tau={self.tau}, "
+            f"activation={self.activation!r}, loss_weight={self.loss_weight}"
+        )

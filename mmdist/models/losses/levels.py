@@ -1,0 +1,77 @@
+"""What the registered losses share: feature levels, label masks, teachers that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmdist.functional import valid_mask
+
+Maps = Tensor | Sequence[Tensor]
+
+
+def pair_levels(student: Maps, teacher: Maps, names: tuple[str, str]) -> list[tuple[Tensor, Tensor]]:
+    """Student and teacher level by level; a single tensor is one level.
+
+    Args:
+        student (Tensor | Sequence[Tensor]): One map, or one a feature level.
+        teacher (Tensor | Sequence[Tensor]): As many.
+        names (tuple[str, str]): The argument names, for messages.
+
+    Returns:
+        list[tuple[Tensor, Tensor]]: The pairs.
+
+    Raises:
+        TypeError: Neither a tensor nor a sequence of tensors.
+        ValueError: No level, or another number of levels on the two sides.
+    """
+    sides = []
+    for name, side in zip(names, (student, teacher), strict=True):
+        levels = [side] if isinstance(side, Tensor) else side
+        if not isinstance(levels, list | tuple) or not all(isinstance(level, Tensor) for level in levels):
+            raise TypeError(f"{name} must be a tensor or a tuple of tensors (levels), got {type(side).__name__}")
+        sides.append(levels)
+    if len(sides[0]) != len(sides[1]) or not sides[0]:
+        raise ValueError(f"{names[0]} has {len(sides[0])} levels but {names[1]} has {len(sides[1])}")
+    return list(zip(*sides, strict=True))
+
+
+def label_mask(logits: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
+    """The positions of ``logits`` whose label counts, or None without labels.
+
+    Args:
+        logits (Tensor): (N, C) or (N, C, *spatial).
+        gt_labels (Tensor, optional): (N,) or (N, *label size) integers; (N, 1, *label size) is accepted too,
+            as data samples stack to that.
+        ignore_index (int): The label that does not count.
+
+    Returns:
+        Tensor | None: (N, *spatial) bool.
+    """
+    if gt_labels is None:
+        return None
+    if not isinstance(gt_labels, Tensor):
+        raise TypeError(f"gt_labels must be a tensor of integers, got {type(gt_labels).__name__}")
+    if gt_labels.ndim == logits.ndim and gt_labels.shape[1] == 1:
+        gt_labels = gt_labels.squeeze(1)
+    if gt_labels.shape[0] != logits.shape[0]:
+        raise ValueError(f"gt_labels has {gt_labels.shape[0]} samples but the logits have {logits.shape[0]}")
+    return valid_mask(gt_labels, logits.shape[2:], ignore_index)
+
+
+def check_teacher(loss: Tensor, teacher: Sequence[Tensor], name: str) -> None:
+    """A loss that is not finite because the teacher is not: say so, at once.
+
+    A teacher whose weights are damaged gives NaN at every iteration, and nothing downstream repairs that. A student
+    that overflows in half precision is another matter: the gradient scaler expects and handles it.
+
+    Raises:
+        FloatingPointError: The teacher's output holds NaN or infinity.
+    """
+    if not torch.isfinite(loss.detach()) and not all(bool(torch.isfinite(level).all()) for level in teacher):
+        raise FloatingPointError(
+            f"{name} (the teacher's output) holds NaN or infinity: check its checkpoint (teacher_ckpt) "
+            "and its data preprocessor"
+        )

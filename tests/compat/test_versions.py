@@ -1,0 +1,52 @@
+"""The table of versions."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from mmdist.compat import versions
+
+
+@pytest.mark.parametrize(
+    ("version", "limit", "expected"),
+    [
+        ("2.13.0+cpu", "2.6", True),
+        ("2.5.1", "2.6", False),
+        ("2.10", "2.9", True),
+        ("2.1", "2.1.0", True),
+        ("2.0.0rc4", "2.1", False),
+        (None, "1.0", False),
+    ],
+)
+def test_versions_are_compared_by_number(version: str | None, limit: str, expected: bool) -> None:
+    assert versions.at_least(version, limit) is expected
+
+
+def test_the_window_reads_like_pip() -> None:
+    assert versions.supported("mmcv").window == ">=2.0.0,<2.2.0"
+    assert versions.supported("joblib").window == "any"
+
+
+def test_the_remedy_installs_the_tested_version() -> None:
+    assert versions.supported("mmdet").remedy == "pip install mmdet==3.3.0"
+    assert versions.supported("ftfy").remedy == "pip install ftfy"
+    assert "--no-build-isolation" in versions.supported("mmcv").remedy
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    assert versions.installed("no-such-package-at-all") is None
+
+
+def test_the_version_that_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "some_package", SimpleNamespace(__version__="9.9"))
+    assert versions.installed("some-package") == "9.9"
+
+
+def test_the_tested_versions_are_supported_themselves() -> None:
+    for row in versions.TABLE:
+        if row.tested:
+            assert not row.minimum or versions.at_least(row.tested, row.minimum), row.package
+            assert not row.below or not versions.at_least(row.tested, row.below), row.package

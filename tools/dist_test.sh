@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Evaluate in several processes: one per GPU, or on the CPU where there is no GPU.
+#   NNODES, NODE_RANK, MASTER_ADDR, PORT   for several machines, as in MMDetection
+#   PYTHON                                 the interpreter (default: python)
+set -euo pipefail
+
+if [ "$#" -lt 3 ]; then
+    echo "usage: $0 CONFIG CHECKPOINT GPUS [options of test.py]" >&2
+    exit 2
+fi
+config=$1
+checkpoint=$2
+gpus=$3
+shift 3
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=${PYTHON:-python}
+nnodes=${NNODES:-1}
+if [ -z "${PORT:-}" ]; then
+    PORT=29500
+    if [ "$nnodes" = 1 ]; then # several runs on one machine must not meet
+        PORT=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    fi
+fi
+
+export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
+exec "$python" -m torch.distributed.run \
+    --nnodes="$nnodes" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="$PORT" \
+    "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

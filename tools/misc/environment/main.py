@@ -1,0 +1,47 @@
+"""Brings ``.venv`` to the pinned state, step by step, and does only what is not done yet."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from environment.failure import FREE_SPACE, SetupFailure
+from environment.shell import Steps
+from environment.virtual import Environment
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def message_of(error: OSError) -> str:
+    """One line for an error of the file system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full: {FREE_SPACE}"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; put that right and run again"
+
+
+def main(project: Path = PROJECT, stream: TextIO | None = None) -> int:
+    """Set the environment up.
+
+    Args:
+        project: The folder that gets ``.venv``.
+        stream: Where the steps are printed; errors go to stderr.
+
+    Returns:
+        The exit status: 0 when everything is in place.
+    """
+    steps = Steps(total=9, stream=stream)
+    try:
+        Environment(project, steps).set_up()
+        return 0
+    except SetupFailure as failure:
+        message, status = str(failure), 1
+    except OSError as error:
+        message, status = message_of(error), 1
+    except KeyboardInterrupt:
+        message, status = "interrupted; run again to go on from here", 130
+    steps.end_line()
+    print(f"error: {message}", file=sys.stderr)
+    return status

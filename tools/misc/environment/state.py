@@ -1,0 +1,84 @@
+"""What a virtual environment holds, as far as it can be told without importing anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from environment.mmcv_wheel import wants_cuda, wheel_key
+from environment.shell import FOREIGN
+
+
+class State:
+    """``.venv`` in a checkout, as it is.
+
+    Args:
+        project: The checkout.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.venv = project / ".venv"
+        self.python = self.venv / "bin" / "python"
+        self.stamp_file = self.venv / "mmdist-env.json"
+        self.constraints = project / "requirements" / "constraints.txt"
+        self.probe: dict[str, Any] = {}
+
+    def look(self) -> bool:
+        """Refresh ``self.probe``; False where the environment cannot answer."""
+        command = [self.python, "-I", Path(__file__).with_name("probe.py"), self.constraints]
+        command.append(self.constraints.with_name("cpu.txt"))
+        clean = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, env=clean, check=True)
+            self.probe = json.loads(answer.stdout)
+        except (OSError, subprocess.CalledProcessError, json.JSONDecodeError):
+            self.probe = {}
+        return bool(self.probe)
+
+    def pin(self, name: str) -> dict[str, Any]:
+        """What the probe says about one pinned package."""
+        return next(entry for entry in self.probe["pins"] if entry["name"] == name)
+
+    def label(self, name: str) -> str:
+        return self.pin(name)["pin"].replace("==", " ")
+
+    def mmcv_key(self) -> str:
+        """The key under which this environment's mmcv is cached."""
+        return wheel_key(self.probe, wants_cuda(self.probe))
+
+    def stamp(self) -> dict[str, str]:
+        """What the last complete set-up left as its note."""
+        try:
+            return json.loads(self.stamp_file.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            return {}
+
+    def inputs(self) -> str:
+        """A hash of all that decides what the environment is."""
+        here = Path(__file__).parent
+        files = [*here.glob("*.py"), *self.constraints.parent.glob("*.txt"), self.project / "setup.py"]
+        digest = hashlib.sha256(f"{self.probe['python']} {self.probe['torch']['version']}".encode())
+        for path in sorted([*files, self.project / "pyproject.toml", self.project / "mmdist" / "version.py"]):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+    def read_pins(self) -> dict[str, str]:
+        """Name to pin, for the pins that hold everywhere."""
+        lines = self.constraints.read_text(encoding="utf-8").splitlines()
+        return {line.split("==")[0]: line for line in lines if "==" in line and ";" not in line}
+
+    def python_version(self) -> str | None:
+        command = [self.python, "-I", "-c", "import platform; print(platform.python_version())"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    def imports(self, *modules: str) -> bool:
+        command = [self.python, "-I", "-c", f"import {', '.join(modules)}"]
+        return subprocess.run(command, capture_output=True).returncode == 0

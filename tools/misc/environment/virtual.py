@@ -1,0 +1,178 @@
+"""The steps that complete a virtual environment; each does only what is not done yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from environment.cache import cache_folder, exclusive
+from environment.failure import SetupFailure
+from environment.machine import require_compiler, require_space
+from environment.mmcv_wheel import is_cached, obtain_wheel
+from environment.shell import Steps, run
+from environment.state import State
+
+BUILD_TOOLS = ("pip", "setuptools", "wheel", "ninja")
+OPENMMLAB = ("mmengine", "mmdet", "mmsegmentation", "mmpretrain", "mmrazor", "openmim")
+# torch and mmcv have steps of their own, and no other step ever replaces them
+OWN_STEP = ("torch", "mmcv", *BUILD_TOOLS, *OPENMMLAB)
+SUPPORTED = ("3.10", "3.11", "3.12")
+FULL_GIB, PATCH_GIB = 4.0, 0.5
+
+
+class Environment(State):
+    """``.venv`` in a checkout, as it should be.
+
+    Args:
+        project: The checkout.
+        steps: Prints what is done.
+    """
+
+    def __init__(self, project: Path, steps: Steps) -> None:
+        super().__init__(project)
+        self.steps = steps
+        self.logs = project / ".cache" / "setup"
+
+    def set_up(self) -> None:
+        """Run every step; what is in place already is left alone.
+
+        Raises:
+            SetupFailure: A step failed; the message says why and what to do.
+        """
+        name = hashlib.sha256(str(self.project).encode()).hexdigest()[:16]
+        waiting = "another set-up of this checkout is running, waiting for it\n"
+        with exclusive(cache_folder() / "locks" / f"{name}.lock", lambda: self.steps.write(waiting)):
+            step = self.steps.step
+            step(f"Python {platform.python_version()}, disk, compiler", self.check_machine)
+            step(".venv", self.make_venv)
+            step(", ".join(BUILD_TOOLS), lambda: self.install("build tools", BUILD_TOOLS))
+            step(self.label("torch"), self.install_torch)
+            step("pinned packages", self.install_packages)
+            step(self.label("mmcv"), self.install_mmcv)
+            step(", ".join(OPENMMLAB), lambda: self.install("OpenMMLab", OPENMMLAB))
+            step("mmdist, editable", self.install_plugin)
+            step("imports", self.check_imports)
+
+    # Each step returns whether there was anything to do.
+
+    def check_machine(self) -> bool:
+        tag, headers = "cp{}{}".format(*sys.version_info[:2]), Path(sysconfig.get_path("include"), "Python.h").exists()
+        has_torch = has_mmcv = False
+        if self.python.exists() and self.look():
+            tag, headers = self.probe["tag"], self.probe["headers"]
+            has_torch, has_mmcv = self.pin("torch")["ok"], self.pin("mmcv")["ok"]
+        if not has_torch:
+            require_space(self.venv, FULL_GIB, "the environment")
+        elif not all(entry["ok"] for entry in self.probe["pins"]):
+            require_space(self.venv, PATCH_GIB, "the environment")
+        if not has_mmcv:
+            pins = self.read_pins()
+            if not is_cached(tag, pins["torch"], pins["mmcv"]):
+                require_compiler(headers)
+        return False
+
+    def make_venv(self) -> bool:
+        if self.probe or self.look():
+            self.refuse_other_python(self.probe["python"])
+            return False
+        log = self.logs / "venv.log"
+        version = self.python_version()
+        if version is None:  # there is none, or its interpreter is gone: the packages in it are kept
+            run([sys.executable, "-m", "venv", self.venv], log, ".venv")
+        else:
+            self.refuse_other_python(version)
+            run([self.python, "-I", "-m", "ensurepip", "--upgrade"], log, ".venv")
+        if not self.look():
+            raise SetupFailure(f".venv is damaged: remove it (rm -r {self.venv}) and run again")
+        return True
+
+    def refuse_other_python(self, version: str) -> None:
+        if version.rpartition(".")[0] not in SUPPORTED:
+            allowed = ", ".join(SUPPORTED)
+            raise SetupFailure(f".venv holds Python {version}, not one of {allowed}: rm -r {self.venv} and run again")
+
+    def pip_install(self, what: str, *arguments: str | Path) -> None:
+        """``pip install`` with the pins; the log is named after what is installed."""
+        log = self.logs / f"{what.replace(' ', '_').lower()}.log"
+        flags = ["-m", "pip", "install", "--no-input", "--no-warn-script-location", "--retries", "2"]
+        run([self.python, "-I", *flags, "-c", self.constraints, *arguments], log, what)
+        self.look()
+
+    def install(self, what: str, names: tuple[str, ...]) -> bool:
+        """Put packages at their pins, without touching any other."""
+        wrong = [entry for entry in self.probe["pins"] if entry["name"] in names and not entry["ok"]]
+        if wrong:
+            self.remove_leftovers(wrong)
+            self.pip_install(what, "--no-deps", "--force-reinstall", *(entry["pin"] for entry in wrong))
+            self.verify(wrong)
+        return bool(wrong)
+
+    def remove_leftovers(self, entries: list[dict[str, Any]]) -> None:
+        """Remove the metadata that a killed pip left, which pip itself could not uninstall."""
+        for path in (Path(path) for entry in entries for path in entry["leftovers"]):
+            if self.venv in path.parents:
+                shutil.rmtree(path)
+
+    def verify(self, entries: list[dict[str, Any]]) -> None:
+        for name in (entry["name"] for entry in entries):
+            if not self.pin(name)["ok"]:
+                raise SetupFailure(f"{self.label(name)} is still damaged: rm -r {self.venv} and run again")
+
+    def install_torch(self) -> bool:
+        torch = self.pin("torch")
+        if torch["ok"]:
+            return False
+        self.remove_leftovers([torch])
+        # with what it declares: a CUDA build brings a dozen libraries that are not pinned here
+        repair = ["--force-reinstall", "--no-deps"] if f"torch=={torch['version']}".startswith(torch["pin"]) else []
+        self.pip_install(self.label("torch"), *repair, torch["pin"])
+        self.verify([torch])
+        return True
+
+    def install_packages(self) -> bool:
+        is_cpu = self.probe["torch"]["cuda"] is None
+        pins = [entry for entry in self.probe["pins"] if is_cpu or entry["source"] != "cpu"]
+        return self.install("pinned packages", tuple(e["name"] for e in pins if e["name"] not in OWN_STEP))
+
+    def install_mmcv(self) -> bool:
+        mmcv = self.pin("mmcv")
+        key = self.mmcv_key()
+        known = self.stamp().get("mmcv")
+        if mmcv["ok"] and (known == key or (known is None and self.imports("mmcv.ops"))):
+            return False
+        log = self.logs / "mmcv_build.log"
+        _, wheel = obtain_wheel(self.python, self.probe, mmcv["pin"], log, write=self.steps.write)
+        self.remove_leftovers([mmcv])
+        self.pip_install(self.label("mmcv"), "--no-deps", "--no-index", "--force-reinstall", wheel)
+        self.verify([mmcv])
+        return True
+
+    def install_plugin(self) -> bool:
+        plugin = self.probe["plugin"]
+        origin = plugin["origin"]
+        in_place = plugin["ok"] and origin.get("url") == self.project.as_uri()
+        links = all(
+            (self.project / "mmdist" / ".mim" / name).exists() for name in ("configs", "tools", "model-index.yml")
+        )
+        script = (self.python.parent / "mmdist").exists()
+        if in_place and links and script and self.stamp().get("inputs") == self.inputs():
+            return False
+        self.remove_leftovers([plugin])
+        self.pip_install("mmdist", "--no-deps", "--no-index", "--no-build-isolation", "-e", self.project)
+        return True
+
+    def check_imports(self) -> bool:
+        stamp = {"inputs": self.inputs(), "mmcv": self.mmcv_key()}
+        if not self.steps.changed and self.stamp() == stamp:
+            return False
+        run([self.python, "-I", "-c", "import torch, mmengine, mmcv.ops, mmdist"], self.logs / "imports.log", "imports")
+        temporary = self.stamp_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(stamp), encoding="utf-8")
+        temporary.replace(self.stamp_file)
+        return True

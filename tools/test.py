@@ -1,0 +1,11 @@
+"""Evaluate a model on the test data of its config. `--help` lists the options."""
+
+import sys
+
+try:
+    from mmdist.cli.test import main
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
+
+if __name__ == "__main__":
+    sys.exit(main())
