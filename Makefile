@@ -1,6 +1,5 @@
 # Every target sets up what it needs, in .venv; what is in place is left alone.
 PYTHON ?= python3
-TASK ?= seg
 RUN = OMP_NUM_THREADS=1 .venv/bin/python
 
 .PHONY: help env demo test lint clean
@@ -18,7 +17,7 @@ env:
 	@$(PYTHON) tools/misc/setup_env.py
 
 demo: env
-	@.venv/bin/python tools/misc/demo.py --task $(TASK) $(if $(DATA),--data $(DATA))
+	@.venv/bin/python tools/misc/demo.py $(if $(TASK),--task $(TASK)) $(if $(DATA),--data $(DATA))
 
 test: env
 	@$(RUN) -m pytest -n 2 $(PYTEST_ARGS)

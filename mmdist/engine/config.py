@@ -28,6 +28,19 @@ def did_you_mean(value: str, options: list[str]) -> str:
     return f"did you mean {' or '.join(repr(option) for option in close)}?" if close else ""
 
 
+def not_installed(module: str, feature: str) -> MMDistError:
+    """The answer to a module that cannot be imported, by the name that pip knows.
+
+    Example:
+        >>> str(not_installed('mmseg.models', 'the demo'))
+        "the demo needs the package 'mmsegmentation', which is not installed: pip install mmsegmentation"
+    """
+    name = module.partition(".")[0]
+    if name == "mmcls":  # it works with no mmcv that the others accept
+        return MMDistError(f"{feature} needs mmcls, which is now called mmpretrain: write mmpretrain instead")
+    return MissingPackageError(MODULE2PACKAGE.get(name, name), feature)
+
+
 def find_config(path: str, key: str = "config") -> Path:
     """The file that a config path, or a ``pkg::path``, stands for.
 
@@ -66,7 +79,7 @@ def _find_packaged(path: str, key: str) -> Path:
         known = [*MODULE2PACKAGE, "mmdist"]
         if package not in known:
             raise ConfigError(key, path, "a package of OpenMMLab before `::`", did_you_mean(package, known))
-        raise MissingPackageError(MODULE2PACKAGE[package], f"{key} = {path!r}")
+        raise not_installed(package, f"{key} = {path!r}")
     origin = find_spec(package).origin
     folder = Path(origin).parent / ".mim" / "configs"
     file = folder / name
@@ -120,14 +133,12 @@ def _explain(error: Exception, file: Path, key: str) -> MMDistError:
     while isinstance(root.__cause__, ImportError):
         root = root.__cause__
     if isinstance(root, ModuleNotFoundError) and root.name:
-        name = root.name.partition(".")[0]
-        return MissingPackageError(MODULE2PACKAGE.get(name, name), where)
+        return not_installed(root.name, where)
     if isinstance(error, ModuleNotFoundError):  # mmengine's own, for the package of a base: no name, only a message
-        name = str(error).partition(" ")[0]
-        return MissingPackageError(name, where)
+        return not_installed(str(error).partition(" ")[0], where)
     imported = re.match(r"Failed to import ([\w]+)", str(root))
     if imported and imported.group(1) in MODULE2PACKAGE and find_spec(imported.group(1)) is None:
-        return MissingPackageError(MODULE2PACKAGE[imported.group(1)], f"{where}: custom_imports")
+        return not_installed(imported.group(1), f"{where}: custom_imports")
     return ConfigError(key, where, hint=f"{type(root).__name__}: {_first_line(root)}")
 
 

@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import MODELS, TASK_UTILS, DefaultScope, Registry
+from mmengine.registry import DefaultScope, Registry, root
 
-from mmdist.engine.config import did_you_mean
-from mmdist.errors import ConfigError, MissingPackageError, nearest
+from mmdist.engine.config import did_you_mean, not_installed
+from mmdist.errors import ConfigError, nearest
 
-REGISTRIES = {"model": MODELS, "task util": TASK_UTILS}
+REGISTRIES = {node.name: node for node in vars(root).values() if isinstance(node, Registry)}
 PLUGINS = ("mmdist", "mmrazor")
 
 
@@ -32,7 +32,7 @@ def require_package(scope: str, feature: str) -> None:
     if scope not in MODULE2PACKAGE:
         return
     if find_spec(scope) is None:
-        raise MissingPackageError(MODULE2PACKAGE[scope], feature)
+        raise not_installed(scope, feature)
     with missing_package(feature):
         import_module(f"{scope}.registry")
 
@@ -43,8 +43,7 @@ def missing_package(feature: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        name = (error.name or str(error)).partition(".")[0]
-        raise MissingPackageError(MODULE2PACKAGE.get(name, name), feature) from error
+        raise not_installed(error.name or str(error), feature) from error
 
 
 def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", suffix: str = "") -> Any:
@@ -54,7 +53,7 @@ def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", s
         kind (Any): The ``type``: a name, with or without scope, or a class.
         scope (str, optional): The scope that is the default where the type stands.
         key (str): Path of the ``type`` in the config.
-        registry (str): ``model`` or ``task util``.
+        registry (str): Name of mmengine's registry, such as ``model`` or ``task util``.
         suffix (str): What MMRazor appends to the name, such as ``Recorder``.
 
     Returns:
@@ -107,18 +106,18 @@ def _current_scope() -> str | None:
 
 
 def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool) -> list[str]:
-    root = REGISTRIES[registry]
+    top = REGISTRIES[registry]
     if scope and find_spec(scope) is not None:
         with missing_package(scope):
             import_module(f"{scope}.registry")
-    node: Registry | None = root._search_child(scope) if scope else root
+    node: Registry | None = top._search_child(scope) if scope else top
     if node is None:
         return []
     with missing_package(node.scope):
         node.import_from_location()
     names = list(node.module_dict)
-    if not prefixed and node is not root:
-        names += root.module_dict
+    if not prefixed and node is not top:
+        names += top.module_dict
     names = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return [f"{scope}.{name}" for name in names] if prefixed else names
 

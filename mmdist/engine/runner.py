@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from mmdist import compat
 from mmdist.engine.config import did_you_mean
-from mmdist.engine.lookup import find_type, parameters
+from mmdist.engine.lookup import REGISTRIES, find_type, parameters
 from mmdist.errors import ConfigError, MMDistError, nearest
 
 TIMESTAMP = re.compile(r"\d{8}_\d{6}")
@@ -88,14 +88,9 @@ def explain(error: Exception, cfg: Config) -> MMDistError | None:
         MMDistError | None: With the key path, or None for an exception that is better seen whole.
     """
     message = str(error.args[0]) if error.args else ""
-    unknown = re.match(r"(\S+) is not in the \S+::.+ registry|Failed to get (\S+)", message)
+    unknown = re.match(r"(\S+) is not in the \S+?::(.+) registry|Failed to get (\S+)", message)
     if unknown:
-        name = unknown.group(1) or unknown.group(2)
-        for key, _, scope in _dicts_of(cfg, lambda node: node.get("type") == name):
-            try:
-                find_type(name, scope, f"{key}.type", _registry_of(message))
-            except MMDistError as mistake:
-                return mistake
+        return _unknown_type(unknown.group(1) or unknown.group(3), unknown.group(2) or "model", cfg)
     if isinstance(error, TypeError):
         return _wrong_arguments(message, cfg)
     if isinstance(error, ValueError) and _raised_in_mmdist(error):
@@ -103,8 +98,15 @@ def explain(error: Exception, cfg: Config) -> MMDistError | None:
     return None
 
 
-def _registry_of(message: str) -> str:
-    return "task util" if "::task util " in message else "model"
+def _unknown_type(name: str, registry: str, cfg: Config) -> MMDistError | None:
+    for key, _, scope in _dicts_of(cfg, lambda node: node.get("type") == name):
+        if registry not in REGISTRIES:  # one that a task library made for itself
+            return ConfigError(f"{key}.type", name, f"a registered {registry}")
+        try:
+            find_type(name, scope, f"{key}.type", registry)
+        except MMDistError as mistake:
+            return mistake
+    return None
 
 
 def _wrong_arguments(message: str, cfg: Config) -> MMDistError | None:

@@ -87,7 +87,7 @@ def enable_visualization(
     if show_dir and folder:
         hook[folder] = show_dir
     elif show_dir:
-        cfg.setdefault("visualizer", {})["save_dir"] = show_dir
+        cfg.visualizer = {**(cfg.get("visualizer") or {}), "save_dir": show_dir}
 
 
 def enable_amp(cfg: Config) -> None:

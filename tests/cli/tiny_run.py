@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 CONFIG = """
 default_scope = 'mmpretrain'
+experiment_name = {name!r}  # mmengine shares a visualizer among runs of one name and second
 data_root = {data!r}
 pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 dataset = dict(type='CustomDataset', data_root=data_root, data_prefix='images', pipeline=pipeline)
@@ -79,7 +80,9 @@ def write_images(folder: Path, count: int = 4) -> None:
 def write_run(folder: Path, *, epochs: int = 1, norm: str = "BN") -> Path:
     """Write images, ``plain.py`` and ``distill.py`` into a folder; the path of ``plain.py``."""
     write_images(folder / "data")
-    (folder / "plain.py").write_text(CONFIG.format(data=str(folder / "data"), epochs=epochs, norm=norm))
+    (folder / "plain.py").write_text(
+        CONFIG.format(name=folder.name, data=str(folder / "data"), epochs=epochs, norm=norm)
+    )
     distill = DISTILL.replace("'plain.py', ", f"{str(folder / 'plain.py')!r}, ", 1).replace(
         "teacher='plain.py'", f"teacher={str(folder / 'plain.py')!r}"
     )
@@ -94,7 +97,9 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable} | extra
 
 
-def run_tool(name: str, *args: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_tool(
+    name: str, *args: object, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run ``tools/NAME`` as a user does."""
     starter = ["bash"] if name.endswith(".sh") else [sys.executable]
     return subprocess.run(

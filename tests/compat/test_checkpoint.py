@@ -229,3 +229,14 @@ def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
         load_checkpoint_file(tmp_path)
     with pytest.raises(CheckpointError, match="holds a Tensor"):
         load_checkpoint_file(save(tmp_path / "tensor.pth", torch.zeros(1)))
+
+
+def test_an_older_torch_stays_with_its_own_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    HistoryBuffer = pytest.importorskip("mmengine.logging").HistoryBuffer
+    plain = save(tmp_path / "plain.pth", {"w": torch.ones(1)})
+    full = save(tmp_path / "full.pth", {"history": HistoryBuffer([1.0], [1])})
+    assert load_checkpoint_file(full)["history"].mean() == 1
+    monkeypatch.setattr(torch, "__version__", "2.5.1")
+    assert load_checkpoint_file(plain)["w"].tolist() == [1]
+    with pytest.raises(CheckpointError, match=r"HistoryBuffer.*MMDIST_TRUST_CHECKPOINT"):
+        load_checkpoint_file(full)

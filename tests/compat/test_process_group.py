@@ -125,7 +125,7 @@ def test_the_tasks_of_a_cluster_form_a_group(tmp_path: Path, launcher: str, envi
 
 
 @cpu_only
-@pytest.mark.parametrize(("parts", "message"), [((), "CUDA"), (("group",), "device_ids")])
+@pytest.mark.parametrize(("parts", "message"), [((), "cuda"), (("group",), "device_ids")])
 def test_the_runner_alone_cannot_train_on_cpus(tmp_path: Path, parts: tuple[str, ...], message: str) -> None:
     process = start(tmp_path, "pytorch", *parts, **of_torchrun(0, 1, free_port()))
     _, error = process.communicate(timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -50,3 +51,11 @@ def test_the_tested_versions_are_supported_themselves() -> None:
         if row.tested:
             assert not row.minimum or versions.at_least(row.tested, row.minimum), row.package
             assert not row.below or not versions.at_least(row.tested, row.below), row.package
+
+
+def test_the_documentation_tells_the_same_versions() -> None:
+    page = Path(__file__).parents[2] / "docs" / "en" / "compatibility.md"
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    for row in versions.TABLE:
+        if row.package != "opencv":  # comes with mmengine
+            assert any(row.package in line and row.tested in line for line in lines), row.package

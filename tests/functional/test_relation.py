@@ -48,7 +48,9 @@ def test_the_gradient_is_that_of_the_definition(activation):
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
-@pytest.mark.parametrize("options", [{}, {"mask": True}, {"weight": True}, {"mask": True, "weight": True}, {"tau": 3.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"mask": True}, {"weight": True}, {"mask": True, "weight": True}, {"tau": 3.0}]
+)
 def test_gradcheck_in_float64(activation, options):
     student, teacher = pair(2, 3, 2, 2)
     kwargs = dict(options)

@@ -47,8 +47,6 @@ def dist(
     y_t = [activate(rows_t[i], tau, activation) for i in kept]
     rows = [1 - correlation(a, b) for a, b in zip(y_s, y_t, strict=True)]
     inter = math.fsum(a * b for a, b in zip(w, rows, strict=True)) / math.fsum(w)
-    columns = [
-        1 - correlation([row[j] for row in y_s], [row[j] for row in y_t], w) for j in range(len(y_s[0]))
-    ]
+    columns = [1 - correlation([row[j] for row in y_s], [row[j] for row in y_t], w) for j in range(len(y_s[0]))]
     intra = math.fsum(columns) / len(columns)
     return tau**2 * (beta * inter + gamma * intra)

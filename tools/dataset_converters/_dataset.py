@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from _wheels import Wheel, cache_dir
 from filelock import FileLock
 
+from _wheels import Wheel, cache_dir
 from mmdist.errors import ConfigError, MMDistError
 
 MANIFEST = "manifest.json"

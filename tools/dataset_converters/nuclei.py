@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _dataset import build, run
-from _wheels import STARDIST
 from PIL import Image
 from scipy import ndimage
 
+from _dataset import build, run
+from _wheels import STARDIST
 from mmdist.errors import ConfigError
 
 VERSION = 1

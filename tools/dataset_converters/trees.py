@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _coco import CocoWriter
-from _dataset import build, run
-from _wheels import DEEPFOREST
 from PIL import Image
 from tqdm import tqdm
 
+from _coco import CocoWriter
+from _dataset import build, run
+from _wheels import DEEPFOREST
 from mmdist.errors import ConfigError
 
 VERSION = 1

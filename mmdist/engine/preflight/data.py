@@ -102,10 +102,13 @@ def _downloading(kind: type) -> set[str]:
 
 
 def _is_used(prefix: str, dataset: dict) -> bool:
-    """Label maps are read only where a pipeline loads them."""
-    if not prefix.startswith("seg"):
-        return True
-    return any("LoadAnnotations" in str(step.get("type")) for step in _steps(dataset))
+    """Images always are; label maps where the pipeline loads them; of other prefixes nobody knows."""
+    steps = _steps(dataset)
+    if prefix == "seg_map_path":  # MMSegmentation
+        return any("LoadAnnotations" in str(step.get("type")) for step in steps)
+    if prefix == "seg":  # MMDetection
+        return any(step.get("with_seg") or "LoadPanoptic" in str(step.get("type")) for step in steps)
+    return prefix in ("img", "img_path", "sub_data_root")
 
 
 def _steps(dataset: dict) -> list[dict]:

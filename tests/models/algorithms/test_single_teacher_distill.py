@@ -66,7 +66,9 @@ def batch(size: int = 8) -> dict:
     from mmpretrain.structures import DataSample
 
     samples = [DataSample().set_gt_label(index % 3) for index in range(size)]
-    return dict(inputs=[torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8) for _ in range(size)], data_samples=samples)
+    return dict(
+        inputs=[torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8) for _ in range(size)], data_samples=samples
+    )
 
 
 @pytest.mark.parametrize("scope", ["mmpretrain", "mmseg", "mmdet", None])

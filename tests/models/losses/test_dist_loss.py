@@ -40,9 +40,8 @@ def test_differs_from_mmrazors_loss_on_maps_which_correlates_over_the_batch_alon
 def test_hands_its_hyper_parameters_to_the_function():
     student, teacher = maps(6, 4)
     loss = DISTLoss(0.5, 2.0, tau=3.0, loss_weight=1.5, tau_squared=False, activation="sigmoid", guard_rel=0.0)
-    expected = 1.5 * dist_loss(
-        student, teacher, inter_weight=0.5, intra_weight=2.0, tau=3.0, tau_squared=False, activation="sigmoid", guard_rel=0
-    )
+    arguments = dict(inter_weight=0.5, intra_weight=2.0, tau=3.0, tau_squared=False, activation="sigmoid", guard_rel=0)
+    expected = 1.5 * dist_loss(student, teacher, **arguments)
     torch.testing.assert_close(loss(student, teacher), expected)
 
 
@@ -92,7 +91,7 @@ def test_labels_that_are_all_ignored_give_zero():
 def test_a_teacher_that_went_wrong_is_reported_and_not_trained_on():
     student, teacher = maps(2, 5)
     teacher[0, 0] = float("nan")
-    with pytest.raises(FloatingPointError, match="logits_T .* NaN or infinity: check its checkpoint"):
+    with pytest.raises(FloatingPointError, match=r"logits_T .* NaN or infinity: check its checkpoint"):
         DISTLoss()(student, teacher)
 
 

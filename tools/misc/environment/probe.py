@@ -16,7 +16,10 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from pip._vendor.packaging.requirements import Requirement
+try:
+    from packaging.requirements import Requirement
+except ImportError:  # an environment that holds nothing but pip yet
+    from pip._vendor.packaging.requirements import Requirement
 
 
 def canonical(name: str) -> str:

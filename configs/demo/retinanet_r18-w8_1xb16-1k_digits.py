@@ -1,0 +1,13 @@
+# The student: RetinaNet, ResNet-18 of base width 8 (64 in full size), one convolution in the head.
+_base_ = [
+    "../_base_/models/retinanet_r18_demo.py",
+    "../_base_/datasets/digit_scenes_det.py",
+    "../_base_/schedules/demo_iters.py",
+]
+default_scope = "mmdet"
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32),
+    bbox_head=dict(in_channels=32, feat_channels=32, stacked_convs=1),
+)
+visualizer = dict(type="DetLocalVisualizer", vis_backends=_base_.vis_backends, name="visualizer")

@@ -1,0 +1,7 @@
+# The teacher: the student's architecture, four times as wide.
+_base_ = ["upernet_r18-w8_1xb16-1k_digits.py"]
+model = dict(
+    backbone=dict(stem_channels=32, base_channels=32),
+    decode_head=dict(in_channels=[32, 64, 128, 256], channels=64),
+    auxiliary_head=dict(in_channels=128, channels=64),
+)

@@ -1,0 +1,144 @@
+"""A stage's folder: what it was begun with, and the note that it was finished.
+
+``started.json`` is written first, ``done.json`` last, and both say (by a hash) what the stage depends on. A stage is skipped when
+its note is there, fits, and the files that it names are as they were; it is continued when it was begun with the same
+inputs; otherwise it starts over in an empty folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mmdist.errors import MMDistError
+
+STARTED, DONE = "started.json", "done.json"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1, default=str) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a file, or {} where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, or '' where it is missing."""
+    if not path.is_file():
+        return ""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Stage:
+    """One stage of the demo.
+
+    Args:
+        folder (Path): Its own folder; made by :meth:`begin`.
+        inputs (dict): All that its result depends on; must be JSON.
+    """
+
+    def __init__(self, folder: Path, inputs: dict[str, Any]) -> None:
+        self.folder = folder
+        self.inputs = json.loads(json.dumps(inputs, default=str, sort_keys=True))
+        self.key = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+
+    def result(self) -> dict[str, Any] | None:
+        """What the stage left when it was finished with the same inputs, else None."""
+        done = read_json(self.folder / DONE)
+        files = done.get("files", {})
+        if done.get("key") != self.key or any(sha256(self.folder / name) != value for name, value in files.items()):
+            return None
+        return done
+
+    def begin(self) -> bool:
+        """Make the folder ready.
+
+        Returns:
+            bool: True where an unfinished run of the same inputs lies in it, False where it is empty now.
+
+        Raises:
+            MMDistError: The folder holds something that no stage wrote.
+        """
+        started = read_json(self.folder / STARTED)
+        if started.get("key") == self.key and not (self.folder / DONE).exists():
+            return True
+        if self.folder.exists():
+            if any(self.folder.iterdir()) and not (self.folder / STARTED).exists():
+                raise MMDistError(
+                    f"{self.folder} holds something that the demo did not write: "
+                    "move it away, or choose another --work-dir"
+                )
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        write_json(self.folder / STARTED, {"key": self.key, "inputs": self.inputs})
+        return False
+
+    def finish(self, files: Iterable[str], **facts: Any) -> dict[str, Any]:
+        """Write the note that the stage is finished.
+
+        Args:
+            files (Iterable[str]): What it made, relative to the folder; later runs check that these are unchanged.
+            **facts: Kept in the note.
+
+        Returns:
+            dict[str, Any]: The note.
+        """
+        sums = {name: sha256(self.folder / name) for name in files}
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        done = {"key": self.key, **facts, "finished": now, "files": sums}
+        write_json(self.folder / DONE, done)
+        return read_json(self.folder / DONE)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[int]:
+    """Let one demo at a time work in a folder.
+
+    Args:
+        folder (Path): Made where it is missing.
+
+    Yields:
+        int: A file descriptor for the processes that the demo starts: the folder stays locked until the last of them
+        has ended, even where the demo itself was killed.
+
+    Raises:
+        MMDistError: Another demo, or what it started, is still at work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise MMDistError(
+                f"another demo (process {file.read().strip() or '?'}, or a training that it started) works in "
+                f"{folder}: wait for it to end, or choose another --work-dir"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield file.fileno()

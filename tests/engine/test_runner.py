@@ -1,0 +1,103 @@
+"""Building a Runner: what fails leaves nothing behind and names its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.tiny_run import write_run
+from mmengine.config import Config
+
+from mmdist.engine.config import load_config
+from mmdist.engine.runner import build_runner
+from mmdist.errors import ConfigError, MMDistError
+
+
+@pytest.fixture
+def distill(tmp_path: Path) -> Config:
+    cfg = load_config(str(write_run(tmp_path).with_name("distill.py")))
+    cfg.work_dir = str(tmp_path / "runs" / "deep" / "here")
+    return cfg
+
+
+def misspelt_source(cfg: Config) -> None:
+    cfg.model.distiller.student_recorders.logits.source = "head.fcc"
+
+
+def unknown_argument_of_a_base_class(cfg: Config) -> None:
+    cfg.model.architecture.backbone.dpeth = 18
+
+
+def missing_argument(cfg: Config) -> None:
+    cfg.model.architecture.head.in_channel = cfg.model.architecture.head.pop("in_channels")
+
+
+def unknown_hook(cfg: Config) -> None:
+    cfg.default_hooks.visualization.type = "VisualisationHook"
+
+
+def unknown_augment(cfg: Config) -> None:
+    augments = {"augments": {"type": "Mixxup", "alpha": 1.0}}
+    cfg.model.architecture.data_preprocessor = {"type": "ClsDataPreprocessor", "batch_augments": augments}
+
+
+def bad_value(cfg: Config) -> None:
+    cfg.model.distiller.distill_losses.loss_dist.tau = -1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (misspelt_source, r"student_recorders\.logits\.source = 'head\.fcc'.*'head\.fc'"),
+        (unknown_argument_of_a_base_class, r"model\.architecture\.backbone\.dpeth = 18.*'depth'"),
+        (missing_argument, r"model\.architecture\.head = 'LinearClsHead'.*'in_channels'.*'in_channel'"),
+        (bad_value, r"tau = -1\.0"),
+        (unknown_hook, r"default_hooks\.visualization\.type = 'VisualisationHook'.*'VisualizationHook'"),
+        (unknown_augment, r"batch_augments\.augments\.type = 'Mixxup'.*batch augment"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_answered_and_leaves_no_folder(
+    distill: Config, change: Callable[[Config], None], message: str, tmp_path: Path
+) -> None:
+    change(distill)
+    with pytest.raises(MMDistError, match=message):
+        build_runner(distill)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_was_in_the_work_dir_stays_when_building_fails(distill: Config) -> None:
+    work_dir = Path(distill.work_dir)
+    earlier = work_dir / "20200101_000000"
+    earlier.mkdir(parents=True)
+    (earlier / "log.txt").write_text("kept")
+    (work_dir / "epoch_1.pth").write_text("kept")
+    misspelt_source(distill)
+    with pytest.raises(ConfigError):
+        build_runner(distill)
+    assert sorted(entry.name for entry in work_dir.iterdir()) == ["20200101_000000", "epoch_1.pth"]
+    assert (earlier / "log.txt").read_text() == "kept"
+
+
+def test_an_exception_that_is_no_mistake_of_the_config_is_seen_whole(
+    distill: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(self: object, **kwargs: object) -> None:
+        raise TypeError("'NoneType' object is not iterable")
+
+    monkeypatch.setattr("mmpretrain.models.heads.LinearClsHead.__init__", broken)
+    with pytest.raises(TypeError, match="NoneType"):
+        build_runner(distill)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_runner_type_of_a_config_is_built(distill: Config) -> None:
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    class OwnRunner(Runner):
+        pass
+
+    RUNNERS.register_module(module=OwnRunner, force=True)
+    distill.runner_type = "OwnRunner"
+    assert type(build_runner(distill)) is OwnRunner

@@ -1,0 +1,12 @@
+"""Train a teacher, a student by itself and a distilled student, and compare them. `--help` lists the options."""
+
+import sys
+from pathlib import Path
+
+try:
+    from mmdist.cli.demo.main import main
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: make demo, or pip install -e .[demo]")
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parents[2]))
