@@ -7,3 +7,10 @@ _base_ = [
 default_scope = "mmpretrain"
 model = dict(backbone=dict(stem_channels=4, base_channels=4), head=dict(in_channels=32))
 visualizer = dict(type="UniversalVisualizer", vis_backends=_base_.vis_backends)
+# 500 iterations, 8 epochs.
+train_cfg = dict(max_iters=500, val_interval=500)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=50, end=500),
+]
+optim_wrapper = dict(optimizer=dict(lr=4e-3))

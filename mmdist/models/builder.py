@@ -10,9 +10,9 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.model import BaseModel
 from mmengine.runner import load_state_dict
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmrazor.registry import MODELS
 
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
-from mmdist.registry import MODELS
 
 ModelSource = str | dict | BaseModel
 
@@ -33,9 +33,7 @@ def load_model_config(path: str, key: str) -> ConfigDict:
     """
     try:
         if "::" in path:
-            package = path.split("::")[0]
-            if find_spec(package) is None:
-                raise MissingPackageError(MODULE2PACKAGE.get(package, package), f"{key} = {path!r}")
+            _require_package(path, key)
             cfg = Config.fromstring(f"_base_ = {path!r}", ".py")  # `_base_` is what resolves `pkg::`
         else:
             cfg = Config.fromfile(path)
@@ -54,11 +52,18 @@ def load_model_config(path: str, key: str) -> ConfigDict:
     return model
 
 
+def _require_package(path: str, key: str) -> None:
+    package = path.split("::")[0]
+    if find_spec(package) is None:
+        raise MissingPackageError(MODULE2PACKAGE.get(package, package), f"{key} = {path!r}")
+
+
 def build_model(source: ModelSource, key: str) -> BaseModel:
     """Build a teacher or a student.
 
     Args:
-        source (str | dict | BaseModel): A config file's path, a ``pkg::`` path, a model's config, or the model.
+        source (str | dict | BaseModel): A config file's path, a ``pkg::`` path, a model's config, MMRazor's
+            ``dict(cfg_path='pkg::path', pretrained=...)``, or the model itself.
         key (str): Where it stands in the user's config, for messages.
 
     Returns:
@@ -69,7 +74,11 @@ def build_model(source: ModelSource, key: str) -> BaseModel:
     """
     if isinstance(source, str):
         source = load_model_config(source, key)
-    model = MODELS.build(source) if isinstance(source, dict) else source
+    if isinstance(source, dict):
+        if "type" not in source and "cfg_path" in source:  # mmengine would install a missing package unasked
+            _require_package(source["cfg_path"], f"{key}.cfg_path")
+        source = MODELS.build(source)  # MMRazor's registry: it knows `cfg_path`
+    model = source
     if not isinstance(model, BaseModel):
         raise ConfigError(key, type(model).__name__, "a config path, a model config or an mmengine BaseModel")
     return model

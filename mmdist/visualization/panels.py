@@ -85,7 +85,8 @@ def _draw(panel: Panel, axes: Axes) -> None:
         left, top, right, bottom = box.corners
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=box.color, linewidth=1))
         label = {"facecolor": box.color, "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
+        side = "bottom" if top > 0.08 * len(panel.image) else "top"  # above the box, if there is room
         if box.text:
-            axes.text(left, top, box.text, fontsize=5, color="white", va="bottom", bbox=label, clip_on=True)
+            axes.text(left, top, box.text, fontsize=5, color="black", va=side, bbox=label, clip_on=True)
     if panel.caption:
         axes.text(0.5, -0.04, panel.caption, fontsize=8, ha="center", va="top", transform=axes.transAxes)

@@ -21,6 +21,7 @@ def checkpoint(path: Path) -> dict:
     return torch.load(path, weights_only=False, map_location="cpu")
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_and_resumed(folder: Path) -> None:
     done = run_tool("train.py", "distill.py", "--work-dir", "run", cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -33,6 +34,7 @@ def test_a_student_is_trained_and_resumed(folder: Path) -> None:
     assert checkpoint(folder / "run" / "epoch_2.pth")["meta"]["iter"] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="two processes would need two GPUs")
 def test_two_processes_train_a_config_for_gpus_on_the_cpu(folder: Path) -> None:
     write_run(folder, norm="SyncBN")

@@ -3,7 +3,7 @@
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=1000, val_interval=1000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.01))
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=2e-2, weight_decay=0.01))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=50, end=1000),

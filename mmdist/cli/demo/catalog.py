@@ -15,11 +15,14 @@ class Metric:
         key (str): How the task library logs it.
         name (str): How the report calls it.
         scale (float): Factor that makes it a percentage.
+        absent (float, optional): What it is where the library gives none: MMDetection does so when nothing at all
+            was detected. None: that is an error.
     """
 
     key: str
     name: str
     scale: float = 1.0
+    absent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,18 @@ class Demo:
         return f"{self.task}-{self.data}"
 
 
-MIOU, MAP, TOP1 = Metric("mIoU", "mIoU"), Metric("coco/bbox_mAP", "mAP", 100.0), Metric("accuracy/top1", "top-1")
+MIOU = Metric("mIoU", "mIoU")
+MAP = Metric("coco/bbox_mAP", "mAP", scale=100.0, absent=0.0)
+TOP1 = Metric("accuracy/top1", "top-1")
 FEW_SCENES = ("--train", "48", "--val", "16")
 SEG, DET, CLS = "mmsegmentation", "mmdet", "mmpretrain"
 
 DEMOS = (
     Demo(
         *("seg", "digits", "digit_scenes", SEG, MIOU),
-        teacher="upernet_r18-w32_1xb16-1k_digits.py",
-        student="upernet_r18-w8_1xb16-1k_digits.py",
-        distilled="dist_upernet_r18-w32_upernet_r18-w8_1xb16-1k_digits.py",
+        teacher="upernet_r18-w32_1xb32-1k_digits.py",
+        student="upernet_r18-w4_1xb32-1k_digits.py",
+        distilled="dist_upernet_r18-w32_upernet_r18-w4_1xb32-1k_digits.py",
         quick_data=FEW_SCENES,
     ),
     Demo(
@@ -73,9 +78,9 @@ DEMOS = (
     ),
     Demo(
         *("det", "digits", "digit_scenes", DET, MAP),
-        teacher="retinanet_r18-w32_1xb16-1k_digits.py",
-        student="retinanet_r18-w8_1xb16-1k_digits.py",
-        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb16-1k_digits.py",
+        teacher="retinanet_r18-w32_1xb32-1k_digits.py",
+        student="retinanet_r18-w8_1xb32-1k_digits.py",
+        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb32-1k_digits.py",
         quick_data=FEW_SCENES,
     ),
     Demo(

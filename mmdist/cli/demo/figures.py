@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def write_figures(results: Results, predictions: Path, folder: Path) -> dict[str
     captions = {
         "seg": "Validation images, evenly spaced in the set; ignored pixels are not painted.",
         "det": f"Validation images, evenly spaced in the set; boxes with a score of at least {SCORE}.",
-        "cls": "The first validation images on which the two students differ.",
+        "cls": "Validation images on which the two students differ, evenly spaced among all of these.",
     }
     draw = {"seg": masks, "det": boxes, "cls": labels}[results.demo.task]
     panels = draw(records, meta["classes"], meta["palette"])
@@ -58,9 +59,14 @@ def write_figures(results: Results, predictions: Path, folder: Path) -> dict[str
     return {name: caption for name, (_, caption) in figures.items()}
 
 
+def colors_of(classes: list[str], palette: list[list[int]] | None) -> Sequence[Sequence[int]]:
+    """The data set's colours, unless they are those that its class has for other classes."""
+    return palette if palette and len(palette) == len(classes) else class_colors(len(classes))
+
+
 def masks(records: list[Record], classes: list[str], palette: list[list[int]] | None) -> Figure:
     """Image, ground truth and each model's label map."""
-    colors = palette or class_colors(len(classes))
+    colors = colors_of(classes, palette)
     hidden = [index for index, name in enumerate(classes) if name == "background"]
     rows = [
         [Panel(record["image"])]
@@ -72,7 +78,7 @@ def masks(records: list[Record], classes: list[str], palette: list[list[int]] | 
 
 def boxes(records: list[Record], classes: list[str], palette: list[list[int]] | None) -> Figure:
     """Image, ground truth and each model's boxes."""
-    colors = palette or class_colors(len(classes))
+    colors = colors_of(classes, palette)
 
     def drawn(found: np.ndarray, *, scores: bool) -> list[Box]:
         kept = []

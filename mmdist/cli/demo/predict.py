@@ -75,12 +75,12 @@ def truth(info: dict[str, Any], task: str) -> np.ndarray:
 
 
 def choose_images(labels: dict[str, list[Any]], total: int, count: int) -> list[int]:
-    """Which images to show: evenly spaced ones; for a classifier the first that the two students see differently."""
-    if labels:
-        differ = [i for i in range(total) if labels["plain"][i] != labels["distilled"][i]]
-        if differ:
-            return differ[:DISAGREEMENTS]
-    return sorted({round(position) for position in np.linspace(0, total - 1, min(count, total))})
+    """Which images to show, evenly spaced; for a classifier among those that the two students see differently."""
+    images = list(range(total))
+    differ = [index for index in images if labels and labels["plain"][index] != labels["distilled"][index]]
+    if differ:
+        images, count = differ, DISAGREEMENTS
+    return [images[round(place)] for place in np.linspace(0, len(images) - 1, min(count, len(images)))]
 
 
 def predict(spec: dict[str, Any], out: Path) -> None:

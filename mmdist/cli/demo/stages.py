@@ -1,8 +1,8 @@
 """A stage's folder: what it was begun with, and the note that it was finished.
 
-``started.json`` is written first, ``done.json`` last, and both say (by a hash) what the stage depends on. A stage is skipped when
-its note is there, fits, and the files that it names are as they were; it is continued when it was begun with the same
-inputs; otherwise it starts over in an empty folder.
+``started.json`` is written first, ``done.json`` last, and both hold a hash of what the stage depends on. A stage is
+skipped when its note is there, fits, and the files that it names are as they were; it is continued when it was begun
+with the same inputs; otherwise it starts over in an empty folder.
 """
 
 from __future__ import annotations

@@ -210,6 +210,7 @@ def _evaluate(place: Place, training: Training, checkpoint: Path, log: Path, pro
     command = ["tools/test.py", config, checkpoint, "--work-dir", checkpoint.with_name("test"), *output, *options]
     place.run(command, f"evaluation of the {training.label}", log, progress)
     key, found = place.demo.metric.key, read_json(metrics)
-    if key not in found:
+    value = found.get(key, place.demo.metric.absent)
+    if value is None:
         raise MMDistError(f"{training.label}: {key} is not among the metrics: {', '.join(found) or 'none'}")
-    return float(found[key])
+    return float(value)

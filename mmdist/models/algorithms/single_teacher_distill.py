@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.model import BaseModel
 from mmrazor.models.algorithms import SingleTeacherDistill as RazorSingleTeacherDistill
 from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder
@@ -12,7 +13,7 @@ from torch import nn
 
 from mmdist.compat.inplace import disable_inplace
 from mmdist.errors import ConfigError, nearest
-from mmdist.models.builder import ModelSource, build_model, load_weights
+from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights
 from mmdist.registry import MODELS
 
 
@@ -35,7 +36,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         student_trainable (bool): False computes the student without gradients. Defaults to True.
         calculate_student_loss (bool): False leaves the student's task loss out. Defaults to True.
         teacher_module_inplace (bool): True leaves the teacher's in-place modules as they are. Defaults to False.
-        **kwargs: ``data_preprocessor``, ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
+        data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
+        **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
     Raises:
         ConfigError: A model that cannot be built, or a recorder source that does not exist.
@@ -54,13 +56,15 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         student_trainable: bool = True,
         calculate_student_loss: bool = True,
         teacher_module_inplace: bool = False,
+        data_preprocessor: dict | nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
         # MMRazor's constructor is passed over: it prepares the recorders before anybody can check their sources,
         # and loads the teacher with missing keys unnoticed.
-        super(RazorSingleTeacherDistill, self).__init__(
-            architecture=build_model(architecture, "model.architecture"), **kwargs
-        )
+        student = build_student(architecture, data_preprocessor)
+        if isinstance(architecture, str | dict):
+            data_preprocessor = student.data_preprocessor
+        super(RazorSingleTeacherDistill, self).__init__(student, data_preprocessor, **kwargs)
         self.teacher = build_model(teacher, "model.teacher")
         if not teacher_module_inplace:
             disable_inplace(self.teacher)
@@ -96,6 +100,27 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         if not self.teacher_trainable:
             self.teacher.eval()
         return self
+
+
+def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module | None) -> BaseModel:
+    """Build the student with the data preprocessor that its plain training would use.
+
+    The runner hands the config's top-level ``data_preprocessor`` to whatever it builds. A plain model takes it only if
+    its own config has none, and may complete it: mmpretrain's has no ``type``.
+
+    Args:
+        architecture (str | dict | BaseModel): See :class:`SingleTeacherDistill`.
+        data_preprocessor (dict | nn.Module, optional): What the runner handed down.
+
+    Returns:
+        BaseModel: The student.
+    """
+    key = "model.architecture"
+    if isinstance(architecture, str):
+        architecture = load_model_config(architecture, key)
+    if isinstance(architecture, dict) and "type" in architecture and data_preprocessor is not None:
+        architecture = {"data_preprocessor": data_preprocessor, **architecture}
+    return build_model(architecture, key)
 
 
 def check_recorder_sources(recorders: dict[str, BaseRecorder], model: nn.Module, side: str) -> None:

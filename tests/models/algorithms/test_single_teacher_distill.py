@@ -110,6 +110,18 @@ def test_in_place_modules_are_switched_off_so_that_records_are_not_overwritten()
     assert torch.equal(outputs["raw"], outputs["copy"])
 
 
+def test_pictures_are_prepared_as_in_plain_training_of_the_student():
+    given = dict(type="mmpretrain.ClsDataPreprocessor", mean=[7, 7, 7], std=[1, 1, 1])
+    model = algorithm(data_preprocessor=given)  # as the runner hands down a config's top-level one
+    assert model.data_preprocessor is model.student.data_preprocessor
+    assert model.data_preprocessor.mean.flatten().tolist() == [0, 0, 0]
+    student = classifier()
+    del student["data_preprocessor"]
+    del given["type"]  # mmpretrain's base configs have none: the classifier completes it
+    model = algorithm(architecture=student, data_preprocessor=given)
+    assert model.data_preprocessor.mean.flatten().tolist() == [7, 7, 7]
+
+
 def test_the_student_is_evaluated_and_not_the_teacher():
     model = algorithm()
     model.eval()
@@ -130,6 +142,11 @@ def test_models_can_be_named_by_a_path_in_a_package():
     model = algorithm(teacher="mmpretrain::resnet/resnet18_8xb16_cifar10.py")
     assert type(model.teacher.backbone).__name__ == "ResNet_CIFAR"
     assert model.teacher.data_preprocessor.mean.flatten().tolist() == pytest.approx([125.307, 122.961, 113.8575])
+
+
+def test_models_can_be_named_as_mmrazor_does():
+    model = algorithm(teacher=dict(cfg_path="mmpretrain::resnet/resnet18_8xb16_cifar10.py", pretrained=False))
+    assert type(model.teacher.backbone).__name__ == "ResNet_CIFAR"
 
 
 def test_teacher_and_student_start_from_their_checkpoints(tmp_path):
@@ -173,6 +190,8 @@ def test_a_misspelt_config_path_is_answered_with_the_nearest_file(tmp_path):
 def test_a_package_that_is_not_installed_is_named():
     with pytest.raises(MissingPackageError, match="pip install mmpose"):
         algorithm(teacher="mmpose::body_2d_keypoint/some_config.py")
+    with pytest.raises(MissingPackageError, match="pip install mmpose"):
+        algorithm(teacher=dict(cfg_path="mmpose::body_2d_keypoint/some_config.py"))
 
 
 def test_something_that_is_no_model_is_refused():

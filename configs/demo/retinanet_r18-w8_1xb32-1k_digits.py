@@ -11,3 +11,4 @@ model = dict(
     bbox_head=dict(in_channels=32, feat_channels=32, stacked_convs=1),
 )
 visualizer = dict(type="DetLocalVisualizer", vis_backends=_base_.vis_backends, name="visualizer")
+optim_wrapper = dict(optimizer=dict(lr=4e-3), clip_grad=dict(max_norm=10))

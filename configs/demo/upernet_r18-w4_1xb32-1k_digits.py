@@ -1,4 +1,4 @@
-# The student: UPerNet, ResNet-18 of base width 8 (64 in full size).
+# The student: UPerNet, ResNet-18 of base width 4 (64 in full size).
 _base_ = [
     "../_base_/models/upernet_r18_demo.py",
     "../_base_/datasets/digit_scenes_seg.py",
@@ -6,8 +6,8 @@ _base_ = [
 ]
 default_scope = "mmseg"
 model = dict(
-    backbone=dict(stem_channels=8, base_channels=8),
-    decode_head=dict(in_channels=[8, 16, 32, 64], channels=16),
-    auxiliary_head=dict(in_channels=32, channels=16),
+    backbone=dict(stem_channels=8, base_channels=4),
+    decode_head=dict(in_channels=[4, 8, 16, 32], channels=16),
+    auxiliary_head=dict(in_channels=16, channels=16),
 )
 visualizer = dict(type="SegLocalVisualizer", vis_backends=_base_.vis_backends, name="visualizer")
