@@ -84,8 +84,9 @@ def boxes(records: list[Record], classes: list[str], palette: list[list[int]] | 
         kept = []
         for *corners, label, score in found.tolist():
             if score >= SCORE:
-                text = f"{classes[int(label)]} {score:.2f}" if scores else classes[int(label)]
-                kept.append(Box(tuple(corners), text, tuple(part / 255 for part in colors[int(label)])))
+                words = [classes[int(label)]] if len(classes) > 1 else []  # one name on every box says nothing
+                words += [f"{score:.2f}"] if scores else []
+                kept.append(Box(tuple(corners), " ".join(words), tuple(part / 255 for part in colors[int(label)])))
         return kept
 
     rows = [
