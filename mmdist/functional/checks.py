@@ -93,6 +93,47 @@ def position_weight(logits: Tensor, mask: Tensor | None, weight: Tensor | None) 
     weight = weight.detach().to(compute_dtype(logits))
     if mask is not None:
         weight = weight.where(mask, weight.new_zeros(()))
-    if weight.numel() and not bool(((weight >= 0) & weight.isfinite()).all()):
-        raise ValueError("weight must be finite and 0 or above wherever the mask is True")
+    _require(
+        ((weight >= 0) & weight.isfinite()).all(), "weight must be finite and 0 or above wherever the mask is True"
+    )
     return weight
+
+
+def check_target(target: Tensor, logits: Tensor, mask: Tensor | None) -> Tensor:
+    """Class labels that can index the classes of ``logits``.
+
+    Args:
+        target (Tensor): (N, *spatial) integers.
+        logits (Tensor): (N, C, *spatial).
+        mask (Tensor, optional): (N, *spatial) bool; where it is False, the target may be anything.
+
+    Returns:
+        Tensor: (N, *spatial) int64, 0 where the mask is False.
+
+    Raises:
+        TypeError: A target that is not integers.
+        ValueError: Another shape or device, or a label that is no class.
+    """
+    expected = (logits.shape[0], *logits.shape[2:])
+    if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
+        raise TypeError(f"target must be integers, got {getattr(target, 'dtype', type(target).__name__)}")
+    if target.shape != expected:
+        raise ValueError(f"target must have shape (N, *spatial) = {expected}, got {tuple(target.shape)}")
+    if target.device != logits.device:
+        raise ValueError(f"target is on {target.device} but the logits are on {logits.device}")
+    target = target.long() if mask is None else target.long().where(mask, target.new_zeros((), dtype=torch.long))
+    _require(
+        ((target >= 0) & (target < logits.shape[1])).all(),
+        f"target must be in [0, {logits.shape[1]}) wherever the mask is True; mask ignored labels",
+    )
+    return target
+
+
+def _require(condition: Tensor, message: str) -> None:
+    """Raise ``ValueError`` unless the condition holds; on a GPU the check does not wait, and aborts later."""
+    if torch.compiler.is_compiling():
+        return
+    if condition.is_cuda:
+        torch._assert_async(condition, message)
+    elif not bool(condition):
+        raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Relations that a student takes over from its teacher: DIST."""
+"""Relations that a student takes over from its teacher: DIST and DIST+."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmdist.functional._blocked import Spec
+from mmdist.functional._plain import pearson_distance
+from mmdist.functional._streaming import as_maps, streaming_relation
 from mmdist.functional.checks import (
     check_choice,
     check_non_negative,
     check_pair,
     check_positive,
+    check_target,
     compute_dtype,
     full_precision,
     position_weight,
 )
 
 ACTIVATIONS = ("softmax", "sigmoid", "none")
-EPS = 1e-8  # added to the product of the norms, as the official code does: it is part of the method
+GUARD_REL = 1e-4  # a spread below this share of the norm is rounding: its gradient would be noise, and huge
+PLAIN_BELOW = 1 << 16  # scores up to which autograd on the plain formula is faster (benchmarks/relation.py)
 
 
 def dist_loss(
@@ -87,105 +92,179 @@ def dist_loss(
     check_positive("tau", tau)
     for name, value in (("inter_weight", inter_weight), ("intra_weight", intra_weight), ("guard_rel", guard_rel)):
         check_non_negative(name, value)
-    with full_precision(logits_s):
-        dtype = compute_dtype(logits_s)
-        z_s, z_t = (z.flatten(2) if z.ndim > 2 else z.unsqueeze(2) for z in (logits_s, logits_t.detach()))
-        z_s, z_t = z_s.to(dtype), z_t.to(dtype)  # (N, C, S)
-        w = position_weight(logits_s, mask, weight)
-        per_position = (z_s.shape[0], 1, z_s.shape[2])
-        w = z_s.new_ones(()).expand(per_position) if w is None else w.reshape(per_position)
-        if mask is not None or weight is not None:  # what does not count may hold anything, NaN too
-            z_s, z_t = (z.where(w > 0, z.new_zeros(())) for z in (z_s, z_t))
-        y_s, y_t = (_activate(z / tau, activation) for z in (z_s, z_t))
-        total = _sum_over_group(w.sum(), group)
-        if not total > 0:
-            return z_s[:0].sum()  # zero, and still part of the graph
-
-        loss = z_s.new_zeros(())
-        if inter_weight:
-            rows = pearson_distance(y_s, y_t, dims=(1,), guard_rel=guard_rel)
-            loss = loss + inter_weight * _sum_over_group((rows * w).sum(), group) / total
-        if intra_weight:
-            columns = pearson_distance(y_s, y_t, dims=(0, 2), weight=w, group=group, guard_rel=guard_rel)
-            loss = loss + intra_weight * columns.mean()
-        return loss * tau**2 if tau_squared else loss
+    factor = tau**2 if tau_squared else 1.0
+    spec = Spec(activation, float(tau), guard_rel, rows=inter_weight > 0, columns=intra_weight > 0)
+    return _relation(logits_s, logits_t, spec, factor * inter_weight, factor * intra_weight, mask, weight, group)
 
 
-def pearson_distance(
-    x_s: Tensor,
-    x_t: Tensor,
-    *,
-    dims: tuple[int, ...],
-    weight: Tensor | None = None,
-    group: dist.ProcessGroup | None = None,
-    guard_rel: float = 1e-4,
-    eps: float = EPS,
+def channel_relation_loss(
+    feat_s: Tensor, feat_t: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None
 ) -> Tensor:
-    r"""One minus the (weighted) Pearson correlation over ``dims``, which stay in the shape as 1.
+    r"""DIST+ L_cr: match, at each position, the relations between the channels.
 
-    .. math:: P(u, v) = 1 - \frac{\langle u - \bar u, v - \bar v\rangle}{\|u - \bar u\| \|v - \bar v\| + \epsilon}
+    .. math:: L_{cr} = \mathrm{mean}_{b,h,w}\, P(F^s_{b,:,h,w}, F^t_{b,:,h,w})
 
     Args:
-        x_s (Tensor): Student, any shape.
-        x_t (Tensor): Teacher, same shape.
-        dims (tuple[int, ...]): The dimensions to correlate over.
-        weight (Tensor, optional): Weights of the elements, broadcastable to the inputs; None = all 1.
-        group (ProcessGroup, optional): Sum over the processes of this group too.
-        guard_rel (float): See :func:`dist_loss`. Defaults to 1e-4.
-        eps (float): Added to the product of the norms. Defaults to 1e-8.
+        feat_s (Tensor): Student, (N, D, *spatial), aligned to the teacher's channels and size.
+        feat_t (Tensor): Teacher, same shape. Never gets a gradient.
+        mask (Tensor, optional): (N, *spatial) bool, True = counts.
+        weight (Tensor, optional): (N, *spatial), 0 or above.
 
     Returns:
-        Tensor: In [0, 2]; 1 where one side is constant.
+        Tensor: Scalar in [0, 2], float32 (float64 for float64 inputs). A position where one side is constant, as
+        after a dead ReLU, counts 1 and gets no gradient.
+
+    Raises:
+        TypeError: An argument of a wrong type or dtype.
+        ValueError: An argument of a wrong shape or device.
 
     Source:
-        DIST (NeurIPS 2022) section 3.2; eps placed as in the official code.
+        DIST+ (TPAMI 2025), channel relation; no official code exists.
 
     Example:
         >>> import torch
-        >>> x = torch.tensor([[0.0, 1.0, 2.0]])
-        >>> pearson_distance(x, -x, dims=(1,)).item()
-        2.0
+        >>> feat = torch.randn(2, 16, 4, 4)
+        >>> bool(channel_relation_loss(3 * feat + 1, feat) < 1e-4)
+        True
     """
+    check_pair(feat_s, feat_t, ("feat_s", "feat_t"))
+    return _relation(feat_s, feat_t, Spec("none", 1.0, GUARD_REL, True, False), 1.0, 0.0, mask, weight, None)
 
-    def total(values: Tensor) -> Tensor:
-        if weight is not None:
-            values = values * weight
-        return _sum_over_group(values.sum(dims, keepdim=True), group)
 
-    count = total(torch.ones_like(x_s))
-    # What is correlated sums to 0 after centring, so no gradient passes through the means.
-    c_s, c_t = (x - total(x.detach()) / count for x in (x_s, x_t))
-    if guard_rel:
-        flat = total(c_s.detach().square()) <= guard_rel**2 * total(x_s.detach().square())
-        c_s = torch.where(flat, c_s.detach(), c_s)
-    norm_s, norm_t = (total(c.square()).clamp_min(torch.finfo(c.dtype).tiny).sqrt() for c in (c_s, c_t))
-    return 1 - total(c_s * c_t) / (norm_s * norm_t + eps)
+def spatial_relation_loss(feat_s: Tensor, feat_t: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    r"""DIST+ L_sr: match, in each image, the relations between the positions.
+
+    With :math:`A` the sum over the channels,
+
+    .. math:: L_{sr} = \mathrm{mean}_b\, P(A^s_{b,:}, A^t_{b,:})
+
+    Args:
+        feat_s (Tensor): Student, (N, D, *spatial), aligned to the teacher's channels and size.
+        feat_t (Tensor): Teacher, same shape. Never gets a gradient.
+        mask (Tensor, optional): (N, *spatial) bool, True = counts. Images without such a position are left out.
+
+    Returns:
+        Tensor: Scalar in [0, 2], float32 (float64 for float64 inputs); 0 if nothing counts. With one position the
+        correlation is not defined and the loss is 1, without gradient.
+
+    Raises:
+        TypeError: An argument of a wrong type or dtype.
+        ValueError: An argument of a wrong shape or device.
+
+    Source:
+        DIST+ (TPAMI 2025), spatial relation; no official code exists.
+
+    Example:
+        >>> import torch
+        >>> feat = torch.randn(2, 16, 4, 4)
+        >>> bool(spatial_relation_loss(3 * feat + 1, feat) < 1e-4)
+        True
+    """
+    check_pair(feat_s, feat_t, ("feat_s", "feat_t"))
+    with full_precision(feat_s):
+        dtype = compute_dtype(feat_s)
+        w = position_weight(feat_s, mask, None)
+        if w is not None:  # what does not count may hold anything, NaN too
+            keep = mask.unsqueeze(1)
+            feat_s, feat_t = (feat.where(keep, feat.new_zeros(())) for feat in (feat_s, feat_t))
+            w = w.flatten(1)
+        maps = (feat.sum(1, dtype=dtype).reshape(feat.shape[0], -1) for feat in (feat_s, feat_t.detach()))
+        distance = pearson_distance(*maps, dims=(1,), weight=w, guard_rel=GUARD_REL)
+        some = distance.new_ones(distance.shape) if w is None else (w.sum(1, keepdim=True) > 0).to(dtype)
+        return (distance * some).sum() / some.sum().clamp_min(1)
+
+
+def acclimation_loss(
+    logits_t: Tensor, logits_s: Tensor, target: Tensor, *, tau: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    r"""DIST+ L_ta: bring the teacher nearer to the student, on the classes that are not the target.
+
+    With :math:`E` the softmax probabilities without the target's column,
+
+    .. math:: L_{ta} = \mathrm{mean}_i\, P(E^s_{i,:}, E^t_{i,:})
+
+    Args:
+        logits_t (Tensor): Teacher, (N, C) or (N, C, *spatial). The gradient goes here, and nowhere else.
+        logits_s (Tensor): Student, same shape. Never gets a gradient.
+        target (Tensor): (N,) or (N, *spatial) integers in [0, C) wherever the mask is True.
+        tau (float): Temperature. There is no tau^2. Defaults to 1.
+        mask (Tensor, optional): (N, *spatial) bool, True = counts.
+
+    Returns:
+        Tensor: Scalar in [0, 2], float32 (float64 for float64 inputs); 0 if nothing counts.
+
+    Raises:
+        TypeError: An argument of a wrong type or dtype.
+        ValueError: An argument of a wrong shape or device, or a target that is no class.
+
+    Source:
+        DIST+ (TPAMI 2025), teacher acclimation; no official code exists. Masks and maps are ours.
+
+    Example:
+        >>> import torch
+        >>> teacher = torch.randn(4, 10, requires_grad=True)
+        >>> student = torch.randn(4, 10, requires_grad=True)
+        >>> acclimation_loss(teacher, student, torch.tensor([1, 2, 3, 4])).backward()
+        >>> student.grad is None
+        True
+    """
+    check_pair(logits_t, logits_s, ("logits_t", "logits_s"))
+    check_positive("tau", tau)
+    with full_precision(logits_t):
+        w = position_weight(logits_t, mask, None)
+        target = check_target(target, logits_t, mask)
+        z_t, z_s = (as_maps(z).to(compute_dtype(z)) for z in (logits_t, logits_s.detach()))
+        keep_shape = (z_t.shape[0], z_t.shape[2])
+        w = z_t.new_ones(keep_shape) if w is None else w.reshape(keep_shape)
+        z_t, z_s = (z.where(w.unsqueeze(1) > 0, z.new_zeros(())) for z in (z_t, z_s))
+        classes = torch.arange(z_t.shape[1], device=target.device)
+        others = (classes[:, None] != target.reshape(keep_shape).unsqueeze(1)).to(z_t.dtype)
+        e_t, e_s = ((z / tau).softmax(1) for z in (z_t, z_s))
+        distance = pearson_distance(e_t, e_s, dims=(1,), weight=others, guard_rel=GUARD_REL).squeeze(1)
+        return (distance * w).sum() / w.sum().clamp_min(torch.finfo(w.dtype).tiny)
+
+
+def _relation(
+    x_s: Tensor,
+    x_t: Tensor,
+    spec: Spec,
+    row_weight: float,
+    column_weight: float,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    group: dist.ProcessGroup | None,
+) -> Tensor:
+    with full_precision(x_s):
+        dtype = compute_dtype(x_s)
+        w = position_weight(x_s, mask, weight)
+        x_t = x_t.detach()
+        if group is None and (torch.compiler.is_compiling() or x_s.numel() <= PLAIN_BELOW):
+            return _plain_relation(as_maps(x_s).to(dtype), as_maps(x_t).to(dtype), w, spec, row_weight, column_weight)
+        return streaming_relation(
+            x_s, x_t, w, spec, row_weight=row_weight, column_weight=column_weight, dtype=dtype, group=group
+        )
+
+
+def _plain_relation(
+    x_s: Tensor, x_t: Tensor, w: Tensor | None, spec: Spec, row_weight: float, column_weight: float
+) -> Tensor:
+    if w is not None:
+        w = w.reshape(x_s.shape[0], 1, x_s.shape[2])
+        x_s, x_t = (x.where(w > 0, x.new_zeros(())) for x in (x_s, x_t))
+    y_s, y_t = (_activate(x / spec.tau, spec.activation) for x in (x_s, x_t))
+    positions = x_s.shape[0] * x_s.shape[2]
+    count = max(positions, 1) if w is None else w.sum().clamp_min(torch.finfo(w.dtype).tiny)
+    loss = x_s[:0].sum()  # zero, and part of the graph
+    if spec.rows:
+        rows = pearson_distance(y_s, y_t, dims=(1,), guard_rel=spec.guard_rel)
+        loss = loss + row_weight * (rows if w is None else rows * w).sum() / count
+    if spec.columns and positions:
+        columns = pearson_distance(y_s, y_t, dims=(0, 2), weight=w, guard_rel=spec.guard_rel).mean()
+        loss = loss + column_weight * (columns if w is None else columns * (w > 0).any())
+    return loss
 
 
 def _activate(z: Tensor, activation: str) -> Tensor:
     if activation == "softmax":
         return z.softmax(dim=1)
     return z.sigmoid() if activation == "sigmoid" else z
-
-
-class _SumOverGroup(torch.autograd.Function):
-    """Sum over the processes of a group.
-
-    Every process goes on to compute the same scalar from the sum, so the gradient that arrives is the same
-    everywhere and the sum of the processes' gradients needs no communication.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.world_size = dist.get_world_size(group)
-        x = x.clone()
-        dist.all_reduce(x, group=group)
-        return x
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        return grad * ctx.world_size, None
-
-
-def _sum_over_group(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    return x if group is None else _SumOverGroup.apply(x, group)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cli.tiny_run import ROOT
+from helpers.tiny_run import ROOT
 from mmengine.config import Config
 from mmengine.optim.scheduler import LinearLR, PolyLR
 

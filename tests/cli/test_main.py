@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.tiny_run import environment
+from helpers.tiny_run import environment
 
 from mmdist.cli.main import COMMANDS, main
 from mmdist.cli.report import run_reported

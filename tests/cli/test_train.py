@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli.tiny_run import write_run
+from helpers.tiny_run import write_run
 
 from mmdist.cli import test, train
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from cli.tiny_run import write_run
+from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.engine.config import load_config

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.tiny_run import write_run
+from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.engine.config import load_config

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.tiny_run import write_run
+from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.engine import testing

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli.tiny_run import write_run
+from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.engine.config import load_config

@@ -5,23 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers.processes import dist_loss_on_a_share, run_ranks
+from helpers.tensors import pair, rows_of
 from references import dist as reference
-from torch import Tensor
 
-from mmdist.functional import dist_loss
+from mmdist.functional import _blocked, dist_loss
+
+pytestmark = pytest.mark.usefixtures("form")  # every promise holds for both forms
 
 SHAPES = [(6, 5), (2, 4, 7), (2, 3, 4, 5), (1, 2, 2, 3, 2)]
-
-
-def rows_of(x: Tensor) -> list[list[float]]:
-    """(N, C, *spatial) to one row a position."""
-    return x.detach().double().movedim(1, -1).reshape(-1, x.shape[1]).tolist()
-
-
-def pair(*shape: int, dtype: torch.dtype = torch.float64, scale: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Student (with gradient) and teacher."""
-    student = (torch.randn(*shape, dtype=torch.float64) * scale).to(dtype).requires_grad_()
-    return student, (torch.randn(*shape, dtype=torch.float64) * scale).to(dtype)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -249,3 +240,72 @@ def test_a_wrong_argument_is_named(kwargs, error, message):
     arguments = {"logits_s": torch.randn(4, 5), "logits_t": torch.randn(4, 5), **kwargs}
     with pytest.raises(error, match=message):
         dist_loss(arguments.pop("logits_s"), arguments.pop("logits_t"), **arguments)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "transposed", "expanded", "rows"])
+def test_any_strides_give_the_same_value_and_gradient(layout):
+    student, teacher = (x.detach() for x in pair(2, 5, 3, 4))
+    if layout == "expanded":
+        student, teacher = (x[:1].expand(2, -1, -1, -1) for x in (student, teacher))
+    if layout == "rows":
+        student, teacher = (x.movedim(1, -1).reshape(-1, 5) for x in (student, teacher))
+    plain = student.clone(memory_format=torch.contiguous_format).requires_grad_()
+    expected = dist_loss(plain, teacher.contiguous())
+    expected.backward()
+    if layout == "channels_last":
+        student, teacher = (x.to(memory_format=torch.channels_last) for x in (student, teacher))
+    elif layout == "transposed":
+        student, teacher = (x.transpose(2, 3).contiguous().transpose(2, 3) for x in (student, teacher))
+    student = student.detach().requires_grad_()
+    value = dist_loss(student, teacher)
+    value.backward()
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(student.grad, plain.grad)
+
+
+def test_the_size_of_the_blocks_does_not_change_the_result(monkeypatch):
+    student, teacher = pair(2, 5, 7, 9, dtype=torch.float32)
+    mask = torch.rand(2, 7, 9) > 0.5
+    results = []
+    for block in (5, 37, 1 << 20):
+        monkeypatch.setattr(_blocked, "BLOCK", block)
+        value = dist_loss(student, teacher, mask=mask)
+        results.append((value, torch.autograd.grad(value, student)[0]))
+    for value, gradient in results[1:]:
+        torch.testing.assert_close(value, results[0][0])
+        torch.testing.assert_close(gradient, results[0][1])
+
+
+def test_nothing_but_the_inputs_and_numbers_a_class_is_kept_for_backward(form):
+    if form == "plain":
+        pytest.skip("autograd keeps what it needs")
+    student, teacher = pair(2, 5, 16, 16, dtype=torch.float32)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        dist_loss(student, teacher)
+    own = [x for x in kept if x.data_ptr() not in (student.data_ptr(), teacher.data_ptr())]
+    assert sum(x.numel() for x in own) <= 5 * 5 + 1
+
+
+def test_a_second_derivative_is_refused_and_not_wrong(form):
+    if form == "plain":
+        pytest.skip("autograd has it")
+    student, teacher = pair(2, 5, 3)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        torch.autograd.grad(dist_loss(student, teacher), student, create_graph=True)
+
+
+def test_an_incoming_gradient_scales_the_gradient():
+    student, teacher = pair(2, 5, 3)
+    once, thrice = (torch.autograd.grad(factor * dist_loss(student, teacher), student)[0] for factor in (1, 3))
+    torch.testing.assert_close(3 * once, thrice)
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager():
+    student, teacher = pair(2, 5, 8, 8, dtype=torch.float32)
+    for kwargs in ({}, {"activation": "sigmoid", "tau": 2.0}, {"mask": torch.rand(2, 8, 8) > 0.5}):
+        expected = dist_loss(student, teacher, **kwargs)
+        value = torch.compile(dist_loss, fullgraph=True)(student, teacher, **kwargs)
+        torch.testing.assert_close(value, expected)
+        torch.testing.assert_close(*(torch.autograd.grad(x, student)[0] for x in (value, expected)))

@@ -50,3 +50,18 @@ def dist(
     columns = [1 - correlation([row[j] for row in y_s], [row[j] for row in y_t], w) for j in range(len(y_s[0]))]
     intra = math.fsum(columns) / len(columns)
     return tau**2 * (beta * inter + gamma * intra)
+
+
+def channel_relation(rows_s: list[list[float]], rows_t: list[list[float]]) -> float:
+    """DIST+ L_cr over rows of channels, one a position."""
+    distances = [1 - correlation(u, v) for u, v in zip(rows_s, rows_t, strict=True)]
+    return math.fsum(distances) / len(distances)
+
+
+def acclimation(rows_t: list[list[float]], rows_s: list[list[float]], target: list[int], tau: float = 1.0) -> float:
+    """DIST+ L_ta over rows of logits: probabilities without the target's, correlated row by row."""
+    distances = []
+    for z_t, z_s, y in zip(rows_t, rows_s, target, strict=True):
+        others = [[p for c, p in enumerate(activate(z, tau, "softmax")) if c != y] for z in (z_t, z_s)]
+        distances.append(1 - correlation(*others))
+    return math.fsum(distances) / len(distances)

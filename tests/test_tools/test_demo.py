@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cli.tiny_run import ROOT, environment
 from helpers.demo_checkout import CONFIG, DemoCheckout, demo_checkout  # noqa: F401
+from helpers.tiny_run import ROOT, environment
 
 ALL = ["teacher", "plain", "distilled", "plain_equal_time"]
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.tiny_run import ROOT, environment
+from helpers.tiny_run import ROOT, environment
 
 TOOLS = ROOT / "tools"
 SCRIPTS = ("dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh")

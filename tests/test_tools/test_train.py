@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli.tiny_run import ROOT, environment, run_tool, write_run
+from helpers.tiny_run import ROOT, environment, run_tool, write_run
 
 
 @pytest.fixture

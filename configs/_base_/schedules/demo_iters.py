@@ -1,18 +1,18 @@
 # AdamW, warm-up, then polynomial decay to nearly nothing. The length stands in `max_iters`, `val_interval`, the end of
 # the decay and the checkpoint's interval: a config that needs another sets these four.
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=1000, val_interval=1000)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=800, val_interval=800)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=2e-2, weight_decay=0.01))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=50, end=1000),
+    dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=50, end=800),
 ]
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=250, max_keep_ckpts=1),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=200, max_keep_ckpts=1),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 env_cfg = dict(

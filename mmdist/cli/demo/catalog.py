@@ -65,9 +65,9 @@ SEG, DET, CLS = "mmsegmentation", "mmdet", "mmpretrain"
 DEMOS = (
     Demo(
         *("seg", "digits", "digit_scenes", SEG, MIOU),
-        teacher="upernet_r18-w32_1xb32-1k_digits.py",
-        student="upernet_r18-w4_1xb32-1k_digits.py",
-        distilled="dist_upernet_r18-w32_upernet_r18-w4_1xb32-1k_digits.py",
+        teacher="upernet_r18-w32_1xb32-800_digits.py",
+        student="upernet_r18-w4_1xb32-800_digits.py",
+        distilled="dist_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py",
         quick_data=FEW_SCENES,
     ),
     Demo(
@@ -78,9 +78,9 @@ DEMOS = (
     ),
     Demo(
         *("det", "digits", "digit_scenes", DET, MAP),
-        teacher="retinanet_r18-w32_1xb32-1k_digits.py",
-        student="retinanet_r18-w8_1xb32-1k_digits.py",
-        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb32-1k_digits.py",
+        teacher="retinanet_r18-w32_1xb32-800_digits.py",
+        student="retinanet_r18-w8_1xb32-800_digits.py",
+        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb32-800_digits.py",
         quick_data=FEW_SCENES,
     ),
     Demo(
