@@ -1,4 +1,8 @@
-"""The two passes of the streaming relation losses in PyTorch, block by block, each block small enough for the cache."""
+"""The two passes of the streaming relation losses in PyTorch, block by block, each block small enough for the cache.
+
+Every operation works on a block of both networks' scores at once, in buffers that are made once: on the CPU the cost
+is in exponentials, in calls, and in memory that is touched for the first time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from torch import Tensor
 from mmdist.functional._moments import Moments, merge_blocks
 from mmdist.functional._plain import EPS
 
-BLOCK = 1 << 16  # scores a block: four of them in float32 stay in a core's cache
+BLOCK = 1 << 18  # scores of one network in a block; measured from 2^14 to 2^20 on caches of 1 MB a core
 
 
 class Spec(NamedTuple):
@@ -50,6 +54,26 @@ class Coefficients(NamedTuple):
     mean_t: Tensor
 
 
+class _Block(NamedTuple):
+    """A block's place in the maps, its weights and its scores.
+
+    Args:
+        images (slice): Along N.
+        part (slice): Along S.
+        weight (Tensor | None): (positions,).
+        scores (Tensor): (2, C, positions), activated, of student and teacher.
+        spare (Tensor): Memory of the same shape; so is ``work``.
+        work (Tensor): See ``spare``.
+    """
+
+    images: slice
+    part: slice
+    weight: Tensor | None
+    scores: Tensor
+    spare: Tensor
+    work: Tensor
+
+
 def moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Moments:
     """First pass: read both maps once.
 
@@ -63,28 +87,32 @@ def moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: 
     Returns:
         Moments: Of the positions of this process; those that ``spec`` leaves out are 0.
     """
-    size = z_s.shape[1]
     counts, rows, means, seconds = [], [], [], []
-    for n, part in _parts(z_s):
-        w = None if weight is None else weight[n, part]
-        p, q = _scores(z_s, z_t, n, part, w, spec, dtype)
-        counts.append(p.new_tensor(p.shape[1]) if w is None else w.sum())
+    size = z_s.shape[1]
+    for block in _blocks(z_s, z_t, weight, spec, dtype):
+        scores, w = block.scores, block.weight
+        counts.append(scores.new_tensor(scores.shape[2]) if w is None else w.sum())
         if spec.rows:
-            _, _, pp, qq, pq = _row_products(p, q, spec)
-            distance = 1 - pq / (pp.sqrt() * qq.sqrt() + EPS)
-            rows.append(distance.sum() if w is None else (distance * w).sum())
+            _, (norm_s, norm_t), product = _correlate_rows(block, spec)
+            distance = 1 - product / norm_s.mul_(norm_t).add_(EPS)
+            rows.append(distance.sum() if w is None else distance @ w)
         if spec.columns:
-            mean_s, mean_t = (_column_mean(x, w, counts[-1]) for x in (p, q))
-            p, q = p.sub_(mean_s), q.sub_(mean_t)
-            wp = p if w is None else p * w
-            means.append(torch.stack([mean_s[:, 0], mean_t[:, 0]]))
-            seconds.append(torch.stack([(wp * p).sum(1), (q * q if w is None else q * q * w).sum(1), (wp * q).sum(1)]))
-    zeros = z_s.new_zeros(len(counts), dtype=dtype)
+            mean = scores.mean(2) if w is None else (scores @ w) / counts[-1].clamp_min(torch.finfo(dtype).tiny)
+            centred = scores.sub_(mean.unsqueeze(2))
+            means.append(mean)
+            if w is None:
+                squares = torch.linalg.vector_norm(centred, dim=2).square_()
+                product = torch.mul(*centred, out=block.work[0]).sum(1)
+            else:
+                squares = torch.mul(centred, centred, out=block.work) @ w
+                product = torch.mul(*centred, out=block.work[0]) @ w
+            seconds.append(torch.cat([squares, product.unsqueeze(0)]))
+    zeros = torch.zeros(len(counts), 3, size, dtype=dtype, device=z_s.device)
     return merge_blocks(
-        torch.stack(counts) if counts else zeros,
-        torch.stack(rows) if rows else zeros,
-        torch.stack(means) if means else z_s.new_zeros(len(counts), 2, size, dtype=dtype),
-        torch.stack(seconds) if seconds else z_s.new_zeros(len(counts), 3, size, dtype=dtype),
+        torch.stack(counts) if counts else zeros[:, 0, 0],
+        torch.stack(rows) if rows else zeros[:, 0, 0],
+        torch.stack(means) if means else zeros[:, :2],
+        torch.stack(seconds) if seconds else zeros,
     )
 
 
@@ -105,85 +133,80 @@ def gradient(
         Tensor: (N, C, S) in the dtype and, where it is dense, the layout of ``z_s``.
     """
     grad = torch.empty_like(z_s)
-    centre_s, centre_t = (x - 1 / z_s.shape[1] if spec.activation == "softmax" else x for x in (by.mean_s, by.mean_t))
-    offset = -(by.col_s * centre_s + by.col_t * centre_t)
-    for n, part in _parts(z_s):
-        w = None if weight is None else weight[n, part]
-        p, q = _scores(z_s, z_t, n, part, w, spec, dtype)
-        if spec.activation == "softmax":
-            u, v = p - 1 / p.shape[0], q.sub_(1 / p.shape[0])
-        else:
-            u, v = p, q
+    # The usual case takes the fewest passes: what centres the rows after softmax, 1 / C, goes into the columns' offset.
+    usual = spec.activation == "softmax" and spec.rows and spec.columns
+    centre = 1 / z_s.shape[1] if usual else 0
+    offset = -(by.col_s * (by.mean_s - centre) + by.col_t * (by.mean_t - centre))
+    for block in _blocks(z_s, z_t, weight, spec, dtype):
+        scores = block.scores
         if spec.rows:
-            c_s, c_t, pp, qq, pq = _row_products(p, q, spec, centred=(u, v) if spec.activation == "softmax" else None)
-            norm_s, norm_t = pp.sqrt(), qq.sqrt()
-            product = norm_s * norm_t + EPS
-            row_t = -by.row / product
-            row_s = -row_t * pq / product * (norm_t / norm_s.clamp_min(torch.finfo(dtype).tiny ** 0.5))
-            if spec.guard_rel:
-                mean = 1 / p.shape[0] if spec.activation == "softmax" else p.mean(0)
-                flat = pp <= spec.guard_rel**2 * (pp + p.shape[0] * mean**2)
-                row_s, row_t = (x.masked_fill(flat, 0) for x in (row_s, row_t))
-        if spec.activation == "softmax" and spec.rows and spec.columns:  # the usual case, in as few passes as possible
-            g = v.mul_(row_t + by.col_t).addcmul_(u, row_s + by.col_s).add_(offset)
+            (u, v), norms, product = _correlate_rows(block, spec)
+            row_s, row_t = _row_factors(norms, product, scores[0], spec, by.row)
+        if usual:
+            g = torch.add(row_t, by.col_t, out=block.work[0]).mul_(v)
+            g.addcmul_(torch.add(row_s, by.col_s, out=block.work[1]), u).add_(offset)
         else:
-            g = torch.zeros_like(p)
-            if spec.rows:
-                g.addcmul_(c_t, row_t).addcmul_(c_s, row_s)
+            g = torch.mul(v, row_t, out=block.work[0]).addcmul_(u, row_s) if spec.rows else block.work[0].zero_()
             if spec.columns:
-                g.addcmul_(v, by.col_t).addcmul_(u, by.col_s).add_(offset)
-        if w is not None:
-            g.mul_(w)
-        if spec.activation == "softmax":
-            g.sub_((p * g).sum(0))
-        if spec.activation == "sigmoid":
-            g.mul_(1 - p)
+                g.addcmul_(scores[0], by.col_s).addcmul_(scores[1], by.col_t)
+                g.add_(offset)
+        if block.weight is not None:
+            g.mul_(block.weight)
         if spec.activation != "none":
-            g.mul_(p)
-        grad[n, :, part] = g if spec.tau == 1 else g.div_(spec.tau)
+            inner = torch.mul(g, scores[0], out=block.work[1])
+            g.sub_(inner.sum(0) if spec.activation == "softmax" else inner).mul_(scores[0])
+        if spec.tau != 1:
+            g.div_(spec.tau)
+        target = grad[block.images, :, block.part].transpose(0, 1)
+        target.copy_(g.view(target.shape))
     return grad
 
 
-def _parts(z: Tensor) -> Iterator[tuple[int, slice]]:
-    step = max(1, BLOCK // max(1, z.shape[1]))
-    for n in range(z.shape[0]):
-        for start in range(0, z.shape[2], step):
-            yield n, slice(start, start + step)
+def _blocks(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Iterator[_Block]:
+    images, size, positions = z_s.shape
+    step = min(max(1, BLOCK // max(1, size)), max(1, positions))
+    together = max(1, min(images, BLOCK // max(1, size * step)))  # several small maps make one block
+    memory = torch.empty(3, 2, size * together * step, dtype=dtype, device=z_s.device)
+    for n in range(0, images, together):
+        for start in range(0, positions, step):
+            place = slice(n, n + together), slice(start, start + step)
+            w = None if weight is None else weight[place].reshape(-1)
+            shape = (size, min(together, images - n), min(step, positions - start))
+            count = shape[1] * shape[2]
+            scores, spare, work = memory[:, :, : size * count].view(3, 2, size, count)
+            raw = scores if spec.activation == "none" else spare
+            for z, into in zip((z_s, z_t), raw, strict=True):
+                into.view(shape).copy_(z[place[0], :, place[1]].transpose(0, 1))
+            if w is not None:  # what does not count may hold anything, NaN too
+                raw.masked_fill_(w == 0, 0)
+            if spec.tau != 1:
+                raw.div_(spec.tau)
+            if spec.activation == "softmax":
+                torch.softmax(raw, 1, out=scores)
+            elif spec.activation == "sigmoid":
+                torch.sigmoid(raw, out=scores)
+            yield _Block(*place, w, scores, spare, work)
 
 
-def _scores(
-    z_s: Tensor, z_t: Tensor, n: int, part: slice, w: Tensor | None, spec: Spec, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Activated scores of a block, (C, positions), in memory of their own."""
-    return tuple(_activate(z[n, :, part], w, spec, dtype) for z in (z_s, z_t))
+def _correlate_rows(block: _Block, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores centred over the classes, (2, C, positions), their norms, (2, positions), and their products."""
+    # After softmax the mean over the classes is exactly 1 / C.
+    centre = 1 / block.scores.shape[1] if spec.activation == "softmax" else block.scores.mean(1, keepdim=True)
+    centred = torch.sub(block.scores, centre, out=block.spare)
+    norms = torch.mul(centred, centred, out=block.work).sum(1).sqrt_()
+    return centred, norms, torch.mul(*centred, out=block.work[0]).sum(0)
 
 
-def _activate(z: Tensor, w: Tensor | None, spec: Spec, dtype: torch.dtype) -> Tensor:
-    if w is not None:  # what does not count may hold anything, NaN too
-        z = z.masked_fill(w == 0, 0)
-    if spec.activation == "softmax" and spec.tau == 1:
-        return z.softmax(0, dtype=dtype)
-    z = z.to(dtype, copy=True)
-    if spec.tau != 1:
-        z.div_(spec.tau)
-    if spec.activation == "softmax":
-        return z.softmax(0)
-    return z.sigmoid_() if spec.activation == "sigmoid" else z
-
-
-def _row_products(
-    p: Tensor, q: Tensor, spec: Spec, centred: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Scores centred over the classes, and the sums of their squares and products."""
-    if centred is None:
-        # After softmax the mean over the classes is exactly 1 / C.
-        centre = (lambda x: 1 / x.shape[0]) if spec.activation == "softmax" else (lambda x: x.mean(0))
-        centred = p - centre(p), q - centre(q)
-    u, v = centred
-    return u, v, (u * u).sum(0), (v * v).sum(0), (u * v).sum(0)
-
-
-def _column_mean(x: Tensor, w: Tensor | None, count: Tensor) -> Tensor:
-    if w is None:
-        return x.mean(1, keepdim=True)
-    return (x @ w).unsqueeze(1) / count.clamp_min(torch.finfo(x.dtype).tiny)
+def _row_factors(norms: Tensor, product: Tensor, scores: Tensor, spec: Spec, row: Tensor) -> tuple[Tensor, Tensor]:
+    """What the centred scores of student and teacher are multiplied with in the gradient of the row distances."""
+    norm_s, norm_t = norms
+    row_t = -row / (norm_s * norm_t).add_(EPS)
+    row_s = row_t * product / (norm_s * norm_t).add_(EPS) * norm_t / norm_s.clamp_min(torch.finfo(norms.dtype).tiny)
+    row_s.neg_()
+    if spec.guard_rel:
+        mean = 1 / scores.shape[0] if spec.activation == "softmax" else scores.mean(0)
+        square = norm_s * norm_s
+        flat = square <= spec.guard_rel**2 * (square + scores.shape[0] * mean**2)
+        row_s.masked_fill_(flat, 0)
+        row_t.masked_fill_(flat, 0)
+    return row_s, row_t

@@ -6,7 +6,6 @@ what came and what is expected.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -51,13 +50,13 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
 
 def check_positive(name: str, value: float) -> None:
     """``value`` is a finite number above 0."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+    if not (isinstance(value, int | float) and 0 < value < float("inf")):
         raise ValueError(f"{name} = {value!r}: expected a finite number above 0")
 
 
 def check_non_negative(name: str, value: float) -> None:
     """``value`` is a finite number, 0 or above."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
         raise ValueError(f"{name} = {value!r}: expected a finite number, 0 or above")
 
 
