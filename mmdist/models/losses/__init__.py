@@ -1,5 +1,6 @@
 """Registered losses: hyper-parameters, levels and labels around ``mmdist.functional``."""
 
 from mmdist.models.losses.dist_loss import DISTLoss
+from mmdist.models.losses.relation_loss import ChannelRelationLoss, SpatialRelationLoss
 
-__all__ = ["DISTLoss"]
+__all__ = ["ChannelRelationLoss", "DISTLoss", "SpatialRelationLoss"]

@@ -1,0 +1,95 @@
+"""``mmdist.ChannelRelationLoss`` and ``mmdist.SpatialRelationLoss``: DIST+ on features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from mmdist.functional import channel_relation_loss, spatial_relation_loss
+from mmdist.functional.checks import check_non_negative
+from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.registry import MODELS
+
+
+class _FeatureRelationLoss(nn.Module):
+    """A relation of features, summed over the levels of a feature pyramid.
+
+    Args:
+        loss_weight (float): Weight of the loss. Defaults to 1.
+        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+    """
+
+    relation: Callable[..., Tensor]
+    min_positions = 1
+
+    def __init__(self, loss_weight: float = 1.0, ignore_index: int = 255) -> None:
+        super().__init__()
+        check_non_negative(f"{type(self).__name__}.loss_weight", loss_weight)
+        self.loss_weight = loss_weight
+        self.ignore_index = ignore_index
+
+    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            preds_S (Tensor | Sequence[Tensor]): Student, (N, D, *spatial), or one a level, aligned to the teacher.
+            preds_T (Tensor | Sequence[Tensor]): Teacher, same shapes.
+            gt_labels (Tensor, optional): (N, *label size) integers, for ``ignore_index``.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        levels = pair_levels(preds_S, preds_T, ("preds_S", "preds_T"))
+        loss = levels[0][0].new_zeros(())
+        for student, teacher in levels:
+            if student.shape[2:].numel() >= self.min_positions:
+                mask = label_mask(student, gt_labels, self.ignore_index)
+                loss = loss + type(self).relation(student, teacher, mask=mask)
+        check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
+        return self.loss_weight * loss
+
+    def extra_repr(self) -> str:
+        """The hyper-parameters, for ``print(model)``."""
+        return f"loss_weight={self.loss_weight}"
+
+
+@MODELS.register_module()
+class ChannelRelationLoss(_FeatureRelationLoss):
+    """DIST+ L_cr: at each position, the relations between the channels.
+
+    See :func:`mmdist.functional.channel_relation_loss` for the formula.
+
+    Args:
+        loss_weight (float): Weight of the loss. Defaults to 1.
+        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+
+    Example:
+        >>> import torch
+        >>> feat = torch.randn(2, 16, 4, 4)
+        >>> bool(ChannelRelationLoss()(feat, feat) < 1e-4)
+        True
+    """
+
+    relation = staticmethod(channel_relation_loss)
+
+
+@MODELS.register_module()
+class SpatialRelationLoss(_FeatureRelationLoss):
+    """DIST+ L_sr: in each image, the relations between the positions. Levels below 4 positions are skipped.
+
+    See :func:`mmdist.functional.spatial_relation_loss` for the formula.
+
+    Args:
+        loss_weight (float): Weight of the loss. Defaults to 1.
+        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+
+    Example:
+        >>> import torch
+        >>> feat = torch.randn(2, 16, 4, 4)
+        >>> bool(SpatialRelationLoss()(feat, feat) < 1e-4)
+        True
+    """
+
+    relation = staticmethod(spatial_relation_loss)
+    min_positions = 4
