@@ -11,22 +11,23 @@ import mmpretrain
 import mmseg
 import numpy as np
 import pytest
+import torch
 from helpers.tiny_data import write_classification, write_detection, write_segmentation
 from helpers.tiny_run import ROOT, environment
+from mmengine.registry import MODELS
 from PIL import Image
 
 DEMO = ROOT / "configs" / "demo"
 SEG = "dist_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py"
 DET = "dist_retinanet_r18-w32_retinanet_r18-w8_1xb32-800_digits.py"
-CLS = "dist_resnet18-w16_resnet18-w4_1xb64-500_mnist5k.py"
+CLS = "dist_resnet18-w16_resnet18-w2_1xb64-500_mnist5k.py"
 DIGITS = tuple("0123456789")
 
 
-def run(*command: object, cwd: Path) -> str:
+def run(*command: object, cwd: Path, **extra: str) -> str:
     """Run a command to its end; what it printed."""
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=280
-    )
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -102,12 +103,12 @@ def test_two_processes_train_the_demo_config_on_the_cpu(tmp_path):
 STOCK = """
 _base_ = ['mmseg::_base_/datasets/cityscapes.py', 'mmseg::_base_/default_runtime.py']
 custom_imports = dict(imports=['mmdist'], allow_failed_imports=False)
-path = 'mmseg::pspnet/pspnet_{}-d8_4xb2-80k_cityscapes-512x1024.py'
+path = 'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
 model = dict(
     _scope_='mmrazor',
     type='SingleTeacherDistill',
-    architecture=dict(cfg_path=path.format('r18'), pretrained=False),
-    teacher=dict(cfg_path=path.format('r50'), pretrained=False),
+    architecture=dict(cfg_path=path, pretrained=False),
+    teacher=dict(cfg_path=path, pretrained=False),
     teacher_ckpt=None,
     data_preprocessor=dict(
         type='mmseg.SegDataPreProcessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True, size=(64, 128)),
@@ -125,7 +126,8 @@ train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, d
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=100)
 val_dataloader = val_cfg = val_evaluator = test_dataloader = test_cfg = test_evaluator = None
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
-default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
 """
 
 
@@ -139,7 +141,12 @@ def test_a_stock_mmrazor_config_trains_with_our_loss_on_pspnet(tmp_path):
             shape, top = ((64, 128, 3), 256) if kind == "leftImg8bit" else ((64, 128), 19)
             pixels = rng.integers(0, top, shape, dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"town_{index:06}_000019_{suffix}.png")
+    # What the config's backbone starts from, where a download would have put it.
+    weights = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18_v1c-b5776b93.pth"
+    weights.parent.mkdir(parents=True)
+    torch.save(dict(state_dict=MODELS.build(dict(type="mmseg.ResNetV1c", depth=18)).state_dict()), weights)
     (tmp_path / "stock.py").write_text(STOCK)
-    output = run(sys.executable, ROOT / "tools/train.py", "stock.py", "--work-dir", "work", cwd=tmp_path)
+    command = (sys.executable, ROOT / "tools/train.py", "stock.py", "--work-dir", "work")
+    output = run(*command, cwd=tmp_path, TORCH_HOME=str(tmp_path / "torch"))
     assert "distill.loss_dist" in output
     assert (tmp_path / "work" / "iter_2.pth").is_file()

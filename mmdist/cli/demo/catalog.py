@@ -92,8 +92,8 @@ DEMOS = (
     Demo(
         *("cls", "mnist", "mnist5k", CLS, TOP1),
         teacher="resnet18-w16_1xb64-500_mnist5k.py",
-        student="resnet18-w4_1xb64-500_mnist5k.py",
-        distilled="dist_resnet18-w16_resnet18-w4_1xb64-500_mnist5k.py",
+        student="resnet18-w2_1xb64-500_mnist5k.py",
+        distilled="dist_resnet18-w16_resnet18-w2_1xb64-500_mnist5k.py",
     ),
 )
 TASKS = tuple(dict.fromkeys(demo.task for demo in DEMOS))

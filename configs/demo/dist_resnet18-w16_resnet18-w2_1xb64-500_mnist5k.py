@@ -1,5 +1,5 @@
 # DIST from the wide ResNet-18 to the narrow one.
-_base_ = ["resnet18-w4_1xb64-500_mnist5k.py", "../_base_/distillers/dist_fc.py"]
+_base_ = ["resnet18-w2_1xb64-500_mnist5k.py", "../_base_/distillers/dist_fc.py"]
 custom_imports = dict(imports=["mmdist"], allow_failed_imports=False)
 student = _base_.model
 model = dict(
