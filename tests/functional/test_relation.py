@@ -206,18 +206,29 @@ def test_eps_is_added_to_the_product_of_the_norms():
     assert value.item() > 0.99  # the true distance would be anywhere in [0, 2]
 
 
-@pytest.mark.parametrize("sizes", [[2, 2], [3, 1], [4, 0]])
-def test_two_processes_with_a_group_equal_one_on_the_global_batch(sizes, tmp_path):
+@pytest.mark.parametrize("sizes", [[2, 2], [3, 1], [4, 0], [1, 2, 0, 1]])
+def test_several_processes_with_a_group_equal_one_on_the_global_batch(sizes, tmp_path, form):
+    if form == "plain":
+        pytest.skip("a group is served by the streaming form")
     student, teacher = pair(4, 3, 2, 2)
     mask = torch.rand(4, 2, 2) > 0.3
     value = dist_loss(student, teacher, mask=mask)
     value.backward()
 
-    results = run_ranks(dist_loss_on_a_share, 2, tmp_path, sizes, student.detach(), teacher, mask)
+    results = run_ranks(dist_loss_on_a_share, len(sizes), tmp_path, sizes, student.detach(), teacher, mask)
     for rank_value, _ in results:
         assert rank_value.item() == pytest.approx(value.item(), abs=1e-8)
-    averaged = torch.cat([gradient for _, gradient in results]) / 2  # DDP averages
+    averaged = torch.cat([gradient for _, gradient in results]) / len(sizes)  # DDP averages
     torch.testing.assert_close(averaged, student.grad, rtol=0, atol=1e-8)
+
+
+def test_accumulated_steps_equal_one_batch_between_classes_and_not_inside_them():
+    student, teacher = pair(4, 5, 3)
+    for weights, same in (({"intra_weight": 0.0}, True), ({"inter_weight": 0.0}, False)):
+        whole = torch.autograd.grad(dist_loss(student, teacher, **weights), student)[0]
+        steps = [dist_loss(s, t, **weights) / 2 for s, t in zip(student.chunk(2), teacher.chunk(2), strict=True)]
+        accumulated = torch.autograd.grad(sum(steps), student)[0]
+        assert torch.allclose(accumulated, whole) is same
 
 
 @pytest.mark.parametrize(
