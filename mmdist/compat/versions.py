@@ -54,7 +54,7 @@ class Supported:
 PYTHON = Supported("python", ("python",), "sys", "3.10", tested="3.11")
 
 TABLE: tuple[Supported, ...] = (
-    Supported("torch", ("torch",), "torch", "2.0.0", tested="2.13.0"),
+    Supported("torch", ("torch",), "torch", "2.1.0", tested="2.13.0"),
     Supported("numpy", ("numpy",), "numpy", "1.22.0", tested="1.26.4", needed_by="mmengine"),
     Supported(
         "mmengine",

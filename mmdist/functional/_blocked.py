@@ -17,6 +17,8 @@ from mmdist.functional._plain import EPS
 
 BLOCK = 1 << 18  # scores of one network in a block; measured from 2^14 to 2^20 on caches of 1 MB a core
 
+LINE = 64  # positions: vector instructions are slower on rows that start anywhere
+
 
 class Spec(NamedTuple):
     """How scores become correlations.
@@ -127,7 +129,7 @@ def gradient(
         weight (Tensor, optional): (N, S), 0 or above, in the dtype of computation.
         spec (Spec): How scores become correlations.
         dtype (torch.dtype): Of computation.
-        by (Coefficients): From the first pass and the gradient that arrived.
+        by (Coefficients): From the first pass and the gradient that arrived, divided by the temperature.
 
     Returns:
         Tensor: (N, C, S) in the dtype and, where it is dense, the layout of ``z_s``.
@@ -143,8 +145,8 @@ def gradient(
             (u, v), norms, product = _correlate_rows(block, spec)
             row_s, row_t = _row_factors(norms, product, scores[0], spec, by.row)
         if usual:
-            g = torch.add(row_t, by.col_t, out=block.work[0]).mul_(v)
-            g.addcmul_(torch.add(row_s, by.col_s, out=block.work[1]), u).add_(offset)
+            g = torch.addcmul(offset, torch.add(row_s, by.col_s, out=block.work[1]), u, out=block.work[1])
+            g = torch.addcmul(g, torch.add(row_t, by.col_t, out=block.work[0]), v, out=block.work[0])
         else:
             g = torch.mul(v, row_t, out=block.work[0]).addcmul_(u, row_s) if spec.rows else block.work[0].zero_()
             if spec.columns:
@@ -152,19 +154,19 @@ def gradient(
                 g.add_(offset)
         if block.weight is not None:
             g.mul_(block.weight)
-        if spec.activation != "none":
-            inner = torch.mul(g, scores[0], out=block.work[1])
-            g.sub_(inner.sum(0) if spec.activation == "softmax" else inner).mul_(scores[0])
-        if spec.tau != 1:
-            g.div_(spec.tau)
         target = grad[block.images, :, block.part].transpose(0, 1)
-        target.copy_(g.view(target.shape))
+        if spec.activation == "none":
+            target.copy_(g.view(target.shape))
+        else:
+            inner = torch.mul(g, scores[0], out=block.work[1])
+            g.sub_(inner.sum(0) if spec.activation == "softmax" else inner)
+            torch.mul(g.view(target.shape), scores[0].view(target.shape), out=target)
     return grad
 
 
 def _blocks(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Iterator[_Block]:
     images, size, positions = z_s.shape
-    step = min(max(1, BLOCK // max(1, size)), max(1, positions))
+    step = _step(positions, max(1, BLOCK // max(1, size)))
     together = max(1, min(images, BLOCK // max(1, size * step)))  # several small maps make one block
     memory = torch.empty(3, 2, size * together * step, dtype=dtype, device=z_s.device)
     for n in range(0, images, together):
@@ -188,6 +190,12 @@ def _blocks(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: 
             yield _Block(*place, w, scores, spare, work)
 
 
+def _step(positions: int, most: int) -> int:
+    """Positions a block: blocks of nearly one size, at most ``most``, whose rows start at full cache lines."""
+    even = -(-positions // max(1, -(-positions // most)))
+    return max(1, min(-(-even // LINE) * LINE, positions)) if most >= LINE else max(1, min(even, positions))
+
+
 def _correlate_rows(block: _Block, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
     """Scores centred over the classes, (2, C, positions), their norms, (2, positions), and their products."""
     # After softmax the mean over the classes is exactly 1 / C.
@@ -200,13 +208,14 @@ def _correlate_rows(block: _Block, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
 def _row_factors(norms: Tensor, product: Tensor, scores: Tensor, spec: Spec, row: Tensor) -> tuple[Tensor, Tensor]:
     """What the centred scores of student and teacher are multiplied with in the gradient of the row distances."""
     norm_s, norm_t = norms
-    row_t = -row / (norm_s * norm_t).add_(EPS)
-    row_s = row_t * product / (norm_s * norm_t).add_(EPS) * norm_t / norm_s.clamp_min(torch.finfo(norms.dtype).tiny)
-    row_s.neg_()
+    both = (norm_s * norm_t).add_(EPS)
+    row_t = -row / both
+    row_s = product.div_(both).mul_(row_t).mul_(norm_t).div_(norm_s.clamp_min(torch.finfo(norms.dtype).tiny)).neg_()
     if spec.guard_rel:
-        mean = 1 / scores.shape[0] if spec.activation == "softmax" else scores.mean(0)
-        square = norm_s * norm_s
-        flat = square <= spec.guard_rel**2 * (square + scores.shape[0] * mean**2)
+        # |centred| <= guard |scores|, where |scores|^2 = |centred|^2 + C mean^2
+        size, share = scores.shape[0], spec.guard_rel / max(1 - spec.guard_rel**2, 1e-30) ** 0.5
+        limit = share * size**-0.5 if spec.activation == "softmax" else scores.mean(0).abs_().mul_(share * size**0.5)
+        flat = norm_s <= limit
         row_s.masked_fill_(flat, 0)
         row_t.masked_fill_(flat, 0)
     return row_s, row_t

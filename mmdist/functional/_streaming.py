@@ -98,7 +98,7 @@ class _StreamingRelation(torch.autograd.Function):
             )
         z_s, z_t, weight, row, *columns = ctx.saved_tensors
         # DDP averages the gradients of the processes; of a sum over all of them it has to be the sum.
-        scale = grad.double() * ctx.world_size
+        scale = grad.double() * (ctx.world_size / ctx.spec.tau)
         col_s, col_t, mean_s, mean_t = (
             x.to(ctx.dtype).unsqueeze(1) for x in (columns[0] * scale, columns[1] * scale, *columns[2:])
         )

@@ -22,6 +22,8 @@ MAX_CLASSES = 1024  # in the registers of one program
 # what one thread adds up alone is cheap: as many positions and as few threads as the registers allow.
 CUTS = ((512, 4), (256, 4), (128, 4), (64, 4), (32, 4), (32, 8), (16, 8), (16, 16))
 BYTES_A_THREAD = {4: 192, 8: 192, 16: 128}  # scores of one map: 48 in float32, 32 where a thread has half the registers
+# 3 programs of 4 warps instead of 2 run on a multiprocessor at once, for 2 % more instructions (spilled registers).
+MAX_REGISTERS = 168
 PROGRAMS_A_CORE = 12  # a multiple of however many (1, 2, 3, 4, 6) run on a multiprocessor at once: all end together
 
 
@@ -131,7 +133,17 @@ def _wide_moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, d
         )
         if spec.columns:
             columns_kernel[(programs, cut.K)](
-                *scores, norms, counts, means, seconds, positions, tiles_a_map, tiles, maps * positions, *strides, **options
+                *scores,
+                norms,
+                counts,
+                means,
+                seconds,
+                positions,
+                tiles_a_map,
+                tiles,
+                maps * positions,
+                *strides,
+                **options,
             )
     return merge_blocks(counts, rows, means, seconds)
 
@@ -180,7 +192,7 @@ def _loads_together(z: Tensor) -> bool:
 
 
 def _wide_cut(z: Tensor) -> Tiles:
-    R, P = (256, 8) if z.stride(1) == 1 and z.stride(2) != 1 else (32, 64)
+    R, P = (256, 8) if z.stride(1) == 1 and z.stride(2) != 1 else (32, 32)
     return Tiles(R, -(-z.shape[1] // R), min(P, _power_of_2(z.shape[2])), 1, False, 4)
 
 
@@ -213,7 +225,7 @@ def _inverse(tau: float) -> tuple[float, float]:
 
 
 def _options(cut: Tiles, z: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> dict[str, Any]:
-    return {
+    options = {
         "R": cut.R,
         "K": cut.K,
         "G": cut.G,
@@ -225,6 +237,9 @@ def _options(cut: Tiles, z: Tensor, weight: Tensor | None, spec: Spec, dtype: to
         "COLUMNS": spec.columns,
         **_common(cut, spec, dtype),
     }
+    if z.is_cuda and torch.version.hip is None and cut.warps == 4 and dtype == torch.float32:
+        options["maxnreg"] = MAX_REGISTERS
+    return options
 
 
 def _wide_options(cut: Tiles, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> dict[str, Any]:

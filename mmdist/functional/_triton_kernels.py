@@ -12,13 +12,16 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-EPS = tl.constexpr(1e-8)  # added to the product of the norms, as in the other forms
+from mmdist.functional import _plain
+
+EPS = tl.constexpr(_plain.EPS)
 LOG2E = tl.constexpr(1.4426950408889634)
 LOWEST = tl.constexpr(float("-inf"))
 
 
+# ruff: noqa: RUF005 (Triton adds tuples up, but unpacks none)
 # fmt: off
-@triton.jit
+@triton.jit(do_not_specialize=["tiles_a_map", "tiles"])  # or each size of picture has kernels of its own
 def moments_kernel(
     z_s, z_t, weight, counts, rows, means, seconds,
     positions, tiles_a_map, tiles,
@@ -57,7 +60,7 @@ def moments_kernel(
     tl.store(counts + program, total)
     tl.store(rows + program, tl.sum(tl.sum(row_sum, 1), 0))
     if COLUMNS:
-        offset = 1 / C if ACTIVATION == "softmax" else 0.0
+        offset: tl.constexpr = 1 / C if ACTIVATION == "softmax" else 0.0
         for k in tl.static_range(K):
             c = k * R + tl.arange(0, R)
             share = (count / tl.where(total > 0, total, 1))[None, :]
@@ -70,7 +73,7 @@ def moments_kernel(
             tl.store(seconds + (program * 3 + 2) * C + c, tl.sum(cov[k] + count[None, :] * d_s * d_t, 1), c < C)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles_a_map"])
 def gradient_kernel(
     z_s, z_t, weight, grad, row, col_s, col_t, mean_s, mean_t,
     positions, tiles_a_map,
@@ -90,9 +93,8 @@ def gradient_kernel(
     c_s = centre(p_s, C, R, K, ACTIVATION)
     c_t = centre(p_t, C, R, K, ACTIVATION)
     if ROWS:
-        mean = 1 / C if ACTIVATION == "softmax" else over_classes(p_s, K) / C
         row_s, row_t = row_factors(
-            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), mean, tl.load(row) * factor, guard_rel, C)
+            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), over_classes(p_s, K) / C, tl.load(row), guard_rel, C)
     by_score = ()
     for k in tl.static_range(K):
         g = tl.zeros((V, R, G), DTYPE)
@@ -100,7 +102,7 @@ def gradient_kernel(
             g = c_s[k] * row_s[:, None, :] + c_t[k] * row_t[:, None, :]
         if COLUMNS:
             c = k * R + tl.arange(0, R)
-            a_s, a_t, m_s, m_t = column_factors(col_s, col_t, mean_s, mean_t, c, factor, C, ACTIVATION)
+            a_s, a_t, m_s, m_t = column_factors(col_s, col_t, mean_s, mean_t, c, C, ACTIVATION)
             d_s = (c_s[k] if ACTIVATION == "softmax" else p_s[k]) - m_s[None, :, None]
             d_t = (c_t[k] if ACTIVATION == "softmax" else p_t[k]) - m_t[None, :, None]
             g += d_s * a_s[None, :, None] + d_t * a_t[None, :, None]
@@ -130,18 +132,14 @@ def place(tile, weight, w_p, positions, G: tl.constexpr, V: tl.constexpr,
     # where a thread loads several at a time, as far apart as the threads reach where it does not.
     p = tile * (G * V) + (step * G + group if SPREAD else group * V + step)
     live = p < positions
-    if WEIGHTED:
-        w = tl.load(weight + p.to(tl.int64) * w_p, live, 0.0)
-    else:
-        w = live.to(DTYPE)
+    w = tl.load(weight + p.to(tl.int64) * w_p, live, 0.0) if WEIGHTED else live.to(DTYPE)
     return p, live, w
 
 
 @triton.jit
 def scores(z, p, w, live, z_c, z_p, factor, C: tl.constexpr, R: tl.constexpr, K: tl.constexpr,
            TAIL: tl.constexpr, WEIGHTED: tl.constexpr, ACTIVATION: tl.constexpr, DTYPE: tl.constexpr):
-    """Activated scores of a tile; finite where nothing counts, whatever the logits hold; 0 for classes that do not exist.
-    """
+    """Activated scores of a tile, in pieces; finite where nothing counts, whatever the logits there hold."""
     z += p.to(tl.int64) * z_p
     nothing = 0.0 if ACTIVATION == "none" else LOWEST
     x = ()
@@ -184,13 +182,11 @@ def scores(z, p, w, live, z_c, z_p, factor, C: tl.constexpr, R: tl.constexpr, K:
 @triton.jit
 def centre(y, C: tl.constexpr, R: tl.constexpr, K: tl.constexpr, ACTIVATION: tl.constexpr):
     """Scores less their mean over the classes; 0 for classes that do not exist."""
-    if ACTIVATION == "softmax":
-        mean = 1 / C  # exactly
-    else:
+    if ACTIVATION != "softmax":
         mean = (over_classes(y, K) / C)[:, None, :]
     out = ()
     for k in tl.static_range(K):
-        d = y[k] - mean
+        d = y[k] - 1 / C if ACTIVATION == "softmax" else y[k] - mean
         if (k + 1) * R > C:
             d = tl.where((k * R + tl.arange(0, R) < C)[None, :, None], d, 0.0)
         out = out + (d,)
@@ -266,10 +262,10 @@ def row_factors(ss, tt, st, mean_s, by_row, guard_rel, C: tl.constexpr):
 
 
 @triton.jit
-def column_factors(col_s, col_t, mean_s, mean_t, c, factor, C: tl.constexpr, ACTIVATION: tl.constexpr):
+def column_factors(col_s, col_t, mean_s, mean_t, c, C: tl.constexpr, ACTIVATION: tl.constexpr):
     """What the second pass needs of some classes."""
     exists = c < C
-    offset = 1 / C if ACTIVATION == "softmax" else 0.0
-    a_s, a_t = tl.load(col_s + c, exists, 0.0) * factor, tl.load(col_t + c, exists, 0.0) * factor
+    offset: tl.constexpr = 1 / C if ACTIVATION == "softmax" else 0.0
+    a_s, a_t = tl.load(col_s + c, exists, 0.0), tl.load(col_t + c, exists, 0.0)
     return a_s, a_t, tl.load(mean_s + c, exists, 0.0) - offset, tl.load(mean_t + c, exists, 0.0) - offset
 # fmt: on

@@ -14,7 +14,7 @@ from mmdist.functional._triton_kernels import EPS, LOG2E, LOWEST, column_factors
 
 
 # fmt: off
-@triton.jit
+@triton.jit(do_not_specialize=["tiles_a_map", "all_positions"])
 def rows_kernel(
     z_s, z_t, weight, rows, norms,
     positions, tiles_a_map, all_positions,
@@ -39,12 +39,12 @@ def rows_kernel(
         tl.store(norms + 2 * all_positions, top_t, p < positions)
         tl.store(norms + 3 * all_positions, by_t, p < positions)
     if ROWS:
-        m_s, m_t, ss, tt, st = products(
+        _, _, ss, tt, st = products(
             z_s, z_t, live, s_c, t_c, top_s, by_s, top_t, by_t, factor, C, R, P, ACTIVATION, DTYPE)
         tl.store(rows + tile, tl.sum((1 - st / (tl.sqrt(ss) * tl.sqrt(tt) + EPS)) * w, 0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles_a_map", "tiles", "all_positions"])
 def columns_kernel(
     z_s, z_t, weight, norms, counts, means, seconds,
     positions, tiles_a_map, tiles, all_positions,
@@ -57,7 +57,7 @@ def columns_kernel(
     program, first = tl.program_id(0), tl.program_id(1) * R
     factor = tl.cast(by_tau, DTYPE) + tl.cast(by_tau_rest, DTYPE)
     c = first + tl.arange(0, R)
-    offset = 1 / C if ACTIVATION == "softmax" else 0.0
+    offset: tl.constexpr = 1 / C if ACTIVATION == "softmax" else 0.0
     count = tl.sum(tl.zeros((P,), DTYPE), 0)
     mean_s, mean_t = tl.zeros((R,), DTYPE), tl.zeros((R,), DTYPE)
     var_s, var_t, cov = tl.zeros((R,), DTYPE), tl.zeros((R,), DTYPE), tl.zeros((R,), DTYPE)
@@ -92,7 +92,7 @@ def columns_kernel(
     tl.store(seconds + (program * 3 + 2) * C + c, cov, c < C)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles_a_map"])
 def wide_gradient_kernel(
     z_s, z_t, weight, grad, row, col_s, col_t, mean_s, mean_t,
     positions, tiles_a_map,
@@ -115,21 +115,21 @@ def wide_gradient_kernel(
     if ROWS:
         m_s, m_t, ss, tt, st = products(
             z_s, z_t, live, s_c, t_c, top_s, by_s, top_t, by_t, factor, C, R, P, ACTIVATION, DTYPE)
-        row_s, row_t = row_factors(ss, tt, st, m_s, tl.load(row) * factor, guard_rel, C)
+        row_s, row_t = row_factors(ss, tt, st, m_s, tl.load(row), guard_rel, C)
     along = tl.zeros((P,), DTYPE)
     if ACTIVATION == "softmax":
         for first in range(0, C, R):
             p_s = score(z_s, live, first, s_c, top_s, by_s, factor, C, R, ACTIVATION, DTYPE)
             p_t = score(z_t, live, first, t_c, top_t, by_t, factor, C, R, ACTIVATION, DTYPE)
             g = by_score(p_s, p_t, first, m_s, m_t, row_s, row_t, col_s, col_t, mean_s, mean_t,
-                         factor, C, R, ACTIVATION, ROWS, COLUMNS)
+                         C, R, ACTIVATION, ROWS, COLUMNS)
             along += tl.sum(p_s * g, 0)
     for first in range(0, C, R):
         c = (first + tl.arange(0, R))[:, None]
         p_s = score(z_s, live, first, s_c, top_s, by_s, factor, C, R, ACTIVATION, DTYPE)
         p_t = score(z_t, live, first, t_c, top_t, by_t, factor, C, R, ACTIVATION, DTYPE)
         g = by_score(p_s, p_t, first, m_s, m_t, row_s, row_t, col_s, col_t, mean_s, mean_t,
-                     factor, C, R, ACTIVATION, ROWS, COLUMNS)
+                     C, R, ACTIVATION, ROWS, COLUMNS)
         if ACTIVATION == "softmax":
             g = p_s * (g - along[None, :])
         elif ACTIVATION == "sigmoid":
@@ -220,16 +220,16 @@ def products(z_s, z_t, live, s_c, t_c, top_s, by_s, top_t, by_t, factor,
 
 
 @triton.jit
-def by_score(p_s, p_t, first, m_s, m_t, row_s, row_t, col_s, col_t, mean_s, mean_t, factor,
+def by_score(p_s, p_t, first, m_s, m_t, row_s, row_t, col_s, col_t, mean_s, mean_t,
              C: tl.constexpr, R: tl.constexpr, ACTIVATION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Derivative of the loss by (R, P) activated scores."""
     g = p_s * 0
     if ROWS:
         g += (p_s - m_s[None, :]) * row_s[None, :] + (p_t - m_t[None, :]) * row_t[None, :]
     if COLUMNS:
-        offset = 1 / C if ACTIVATION == "softmax" else 0.0
+        offset: tl.constexpr = 1 / C if ACTIVATION == "softmax" else 0.0
         a_s, a_t, c_s, c_t = column_factors(
-            col_s, col_t, mean_s, mean_t, first + tl.arange(0, R), factor, C, ACTIVATION)
+            col_s, col_t, mean_s, mean_t, first + tl.arange(0, R), C, ACTIVATION)
         g += (p_s - offset - c_s[:, None]) * a_s[:, None] + (p_t - offset - c_t[:, None]) * a_t[:, None]
     return g
 # fmt: on

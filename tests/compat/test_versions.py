@@ -59,3 +59,19 @@ def test_the_documentation_tells_the_same_versions() -> None:
     for row in versions.TABLE:
         if row.package != "opencv":  # comes with mmengine
             assert any(row.package in line and row.tested in line for line in lines), row.package
+
+
+def test_pip_asks_for_the_same_versions() -> None:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    folder = Path(__file__).parents[2] / "requirements"
+    lines = [line for name in ("runtime", "openmmlab") for line in (folder / f"{name}.txt").read_text().splitlines()]
+    wanted = {r.name: r.specifier for r in map(Requirement, (line for line in lines if line and line[0] != "#"))}
+    for row in versions.TABLE:
+        specifier = wanted.get(row.distributions[0])
+        if specifier and row.package != "setuptools":  # torch needs a recent one to be built against
+            limits = SpecifierSet(row.window)
+            versions_near = [row.minimum, row.below, row.tested, "0.0.1", "99"]
+            for version in filter(None, versions_near):
+                assert (version in specifier) == (version in limits), (row.package, version)
