@@ -17,6 +17,7 @@ from mmdist.functional._plain import EPS
 
 BLOCK = 1 << 18  # scores of one network in a block; measured from 2^14 to 2^20 on caches of 1 MB a core
 
+DEVICE_BLOCK = 1 << 24  # on a GPU without Triton: calls cost more than memory
 LINE = 64  # positions: vector instructions are slower on rows that start anywhere
 
 
@@ -39,7 +40,7 @@ class Spec(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """What the second pass multiplies with, in the dtype of computation.
+    """What the second pass multiplies with, in the dtype of computation, divided by the temperature.
 
     Args:
         row (Tensor): Scalar, derivative of the loss by the sum of the row distances.
@@ -166,8 +167,9 @@ def gradient(
 
 def _blocks(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Iterator[_Block]:
     images, size, positions = z_s.shape
-    step = _step(positions, max(1, BLOCK // max(1, size)))
-    together = max(1, min(images, BLOCK // max(1, size * step)))  # several small maps make one block
+    limit = BLOCK if z_s.device.type == "cpu" else DEVICE_BLOCK
+    step = _step(positions, max(1, limit // max(1, size)))
+    together = max(1, min(images, limit // max(1, size * step)))  # several small maps make one block
     memory = torch.empty(3, 2, size * together * step, dtype=dtype, device=z_s.device)
     for n in range(0, images, together):
         for start in range(0, positions, step):

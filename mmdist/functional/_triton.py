@@ -22,7 +22,7 @@ MAX_CLASSES = 1024  # in the registers of one program
 # what one thread adds up alone is cheap: as many positions and as few threads as the registers allow.
 CUTS = ((512, 4), (256, 4), (128, 4), (64, 4), (32, 4), (32, 8), (16, 8), (16, 16))
 BYTES_A_THREAD = {4: 192, 8: 192, 16: 128}  # scores of one map: 48 in float32, 32 where a thread has half the registers
-# 3 programs of 4 warps instead of 2 run on a multiprocessor at once, for 2 % more instructions (spilled registers).
+# So 3 programs of 4 warps, not 2, run on a multiprocessor at once, for 1 to 3 % more instructions (sm_90).
 MAX_REGISTERS = 168
 PROGRAMS_A_CORE = 12  # a multiple of however many (1, 2, 3, 4, 6) run on a multiprocessor at once: all end together
 

@@ -93,8 +93,9 @@ def gradient_kernel(
     c_s = centre(p_s, C, R, K, ACTIVATION)
     c_t = centre(p_t, C, R, K, ACTIVATION)
     if ROWS:
+        mean = tl.full((V, G), 1 / C, DTYPE) if ACTIVATION == "softmax" else over_classes(p_s, K) / C
         row_s, row_t = row_factors(
-            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), over_classes(p_s, K) / C, tl.load(row), guard_rel, C)
+            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), mean, tl.load(row), guard_rel, C)
     by_score = ()
     for k in tl.static_range(K):
         g = tl.zeros((V, R, G), DTYPE)
@@ -186,6 +187,7 @@ def centre(y, C: tl.constexpr, R: tl.constexpr, K: tl.constexpr, ACTIVATION: tl.
         mean = (over_classes(y, K) / C)[:, None, :]
     out = ()
     for k in tl.static_range(K):
+        # A constant in a variable of its own would be of float32.
         d = y[k] - 1 / C if ACTIVATION == "softmax" else y[k] - mean
         if (k + 1) * R > C:
             d = tl.where((k * R + tl.arange(0, R) < C)[None, :, None], d, 0.0)
