@@ -15,7 +15,7 @@ from torch import Tensor
 from mmdist.functional._moments import Moments, merge_blocks
 from mmdist.functional._plain import EPS
 
-BLOCK = 1 << 18  # scores of one network in a block; measured from 2^14 to 2^20 on caches of 1 MB a core
+BLOCK = 1 << 18  # scores of one network in a block: smaller ones cost calls, larger ones leave the cache
 
 DEVICE_BLOCK = 1 << 24  # on a GPU without Triton: calls cost more than memory
 LINE = 64  # positions: vector instructions are slower on rows that start anywhere

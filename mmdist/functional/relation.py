@@ -22,7 +22,7 @@ from mmdist.functional.checks import (
 
 ACTIVATIONS = ("softmax", "sigmoid", "none")
 GUARD_REL = 1e-4  # a spread below this share of the norm is rounding: its gradient would be noise, and huge
-PLAIN_BELOW = 1 << 16  # scores up to which autograd on the plain formula is faster (benchmarks/relation.py)
+PLAIN_BELOW = 1 << 16  # scores up to which autograd on the plain formula is taken: blocks would only cost calls
 
 
 def dist_loss(
