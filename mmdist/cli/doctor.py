@@ -50,6 +50,7 @@ def run() -> int:
     print(_table(("", "fix", "state", "why"), [_fix_cells(fix) for fix in compat.status()]))
     problems = [verdict for verdict in verdicts if verdict.problem]
     print()
+    print(f"relation losses on the CPU: {_kernels()}")
     for verdict in problems:
         print(f"error: {verdict.problem}\n       {verdict.remedy}")
     if not problems:
@@ -120,6 +121,15 @@ def _judge_operators() -> Verdict | None:
     except Exception as error:
         return _broken("mmcv cannot be imported", error, rebuild)
     return Verdict("mmcv operators", version, "", "ok")
+
+
+def _kernels() -> str:
+    if find_spec("torch") is None:
+        return "-"
+    from mmdist.functional import _cpu_build
+
+    reason = _cpu_build.kernels().reason
+    return f"PyTorch operations, slower, same results ({reason})" if reason else "C kernels"
 
 
 def _broken(problem: str, error: Exception | None, remedy: str) -> Verdict:

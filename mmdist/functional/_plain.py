@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,16 +47,24 @@ def pearson_distance(
     def total(values: Tensor) -> Tensor:
         return (values if weight is None else values * weight).sum(dims, keepdim=True)
 
+    def norm(values: Tensor) -> Tensor:
+        if weight is None:
+            return torch.linalg.vector_norm(values, dim=dims, keepdim=True)
+        return total(values.square()).clamp_min(tiny).sqrt()
+
     tiny = torch.finfo(x_s.dtype).tiny
     if weight is None:
+        count = math.prod([x_s.shape[dim] for dim in dims])
         # What is correlated sums to 0 after centring, so no gradient passes through the means.
         mean_s, mean_t = (x.detach().mean(dims, keepdim=True) for x in (x_s, x_t))
     else:
         count = total(torch.ones_like(x_s)).clamp_min(tiny)
         mean_s, mean_t = (total(x.detach()) / count for x in (x_s, x_t))
     c_s, c_t = x_s - mean_s, x_t - mean_t
-    if guard_rel:
-        flat = total(c_s.detach().square()) <= guard_rel**2 * total(x_s.detach().square())
-        c_s = torch.where(flat, c_s.detach(), c_s)
-    norm_s, norm_t = (total(c.square()).clamp_min(tiny).sqrt() for c in (c_s, c_t))
-    return 1 - total(c_s * c_t) / (norm_s * norm_t + eps)
+    norm_s, norm_t = norm(c_s), norm(c_t)
+    correlation = total(c_s * c_t) / (norm_s * norm_t + eps)
+    if guard_rel:  # |x|^2 = |c|^2 + n mean^2
+        square = norm_s.detach().square()
+        flat = square <= (guard_rel**2 * (square + count * mean_s.square())).clamp_min(2 * tiny)
+        correlation = torch.where(flat, correlation.detach(), correlation)
+    return 1 - correlation

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from mmdist.functional import _blocked
+from mmdist.functional import _blocked, _cpu
 from mmdist.functional._blocked import EPS, Coefficients, Spec
 from mmdist.functional._moments import Moments, merge_ranks
 
@@ -52,13 +52,13 @@ def as_maps(z: Tensor) -> Tensor:
     return z.t().unsqueeze(0) if z.ndim == 2 else z.flatten(2)
 
 
-def _backend(z: Tensor) -> ModuleType:
-    if z.is_cuda:
+def _backend(z_s: Tensor, z_t: Tensor) -> ModuleType:
+    if z_s.is_cuda:
         from mmdist.functional import _triton
 
-        if _triton.available(z):
+        if _triton.available(z_s):
             return _triton
-    return _blocked
+    return _cpu if _cpu.available(z_s, z_t) else _blocked
 
 
 class _StreamingRelation(torch.autograd.Function):
@@ -76,7 +76,7 @@ class _StreamingRelation(torch.autograd.Function):
     ) -> Tensor:
         if weight is not None:
             weight = weight.reshape(1, -1) if z_s.ndim == 2 else weight.flatten(1)
-        total = _backend(z_s).moments(as_maps(z_s), as_maps(z_t), weight, spec, dtype)
+        total = _backend(z_s, z_t).moments(as_maps(z_s), as_maps(z_t), weight, spec, dtype)
         if group is not None:
             total = merge_ranks(total, group)
         some = total.count > 0
@@ -103,7 +103,7 @@ class _StreamingRelation(torch.autograd.Function):
             x.to(ctx.dtype).unsqueeze(1) for x in (columns[0] * scale, columns[1] * scale, *columns[2:])
         )
         by = Coefficients((row * scale).to(ctx.dtype), col_s, col_t, mean_s, mean_t)
-        out = _backend(z_s).gradient(as_maps(z_s), as_maps(z_t), weight, ctx.spec, ctx.dtype, by)
+        out = _backend(z_s, z_t).gradient(as_maps(z_s), as_maps(z_t), weight, ctx.spec, ctx.dtype, by)
         return (out[0].t() if z_s.ndim == 2 else out.view(z_s.shape)), *[None] * 7
 
 

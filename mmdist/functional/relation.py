@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmdist.functional import _cpu
 from mmdist.functional._blocked import Spec
 from mmdist.functional._plain import pearson_distance
 from mmdist.functional._streaming import as_maps, streaming_relation
@@ -238,11 +239,15 @@ def _relation(
         dtype = compute_dtype(x_s)
         w = position_weight(x_s, mask, weight)
         x_t = x_t.detach()
-        if group is None and (torch.compiler.is_compiling() or x_s.numel() <= PLAIN_BELOW):
+        if group is None and (torch.compiler.is_compiling() or _better_plain(x_s, x_t)):
             return _plain_relation(as_maps(x_s).to(dtype), as_maps(x_t).to(dtype), w, spec, row_weight, column_weight)
         return streaming_relation(
             x_s, x_t, w, spec, row_weight=row_weight, column_weight=column_weight, dtype=dtype, group=group
         )
+
+
+def _better_plain(x_s: Tensor, x_t: Tensor) -> bool:
+    return x_s.numel() <= PLAIN_BELOW and not _cpu.available(x_s, x_t)
 
 
 def _plain_relation(
@@ -251,7 +256,7 @@ def _plain_relation(
     if w is not None:
         w = w.reshape(x_s.shape[0], 1, x_s.shape[2])
         x_s, x_t = (x.where(w > 0, x.new_zeros(())) for x in (x_s, x_t))
-    y_s, y_t = (_activate(x / spec.tau, spec.activation) for x in (x_s, x_t))
+    y_s, y_t = (_activate(x if spec.tau == 1 else x / spec.tau, spec.activation) for x in (x_s, x_t))
     positions = x_s.shape[0] * x_s.shape[2]
     count = max(positions, 1) if w is None else w.sum().clamp_min(torch.finfo(w.dtype).tiny)
     loss = x_s[:0].sum()  # zero, and part of the graph

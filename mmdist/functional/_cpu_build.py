@@ -1,0 +1,91 @@
+"""Building and loading the C kernels: once per machine type, into the user's cache, whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+SOURCE = Path(__file__).with_name("_cpu_kernels.c")
+SWITCH = "MMDIST_CPU_KERNELS"
+FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+ATTEMPTS = (("-fopenmp",), ())  # some compilers come without OpenMP
+TIMEOUT = 120  # seconds
+FUNCTIONS = {
+    "relation_moments": [ctypes.c_void_p] * 5,
+    "relation_gradient": [ctypes.c_void_p] * 6,
+}
+
+
+class Kernels(NamedTuple):
+    """The kernels, or why there are none.
+
+    Args:
+        library (ctypes.CDLL | None): With the functions of ``FUNCTIONS``.
+        reason (str): Empty where there is a library.
+    """
+
+    library: ctypes.CDLL | None
+    reason: str = ""
+
+
+@functools.cache
+def kernels() -> Kernels:
+    """Build, load or explain, once a process; never raises: the blocked form needs nothing of this."""
+    if os.environ.get(SWITCH) == "0":
+        return Kernels(None, f"switched off by {SWITCH}=0")
+    try:
+        return Kernels(_load(_build()))
+    except (OSError, RuntimeError, subprocess.SubprocessError, AttributeError) as error:
+        return Kernels(None, str(error))
+
+
+def cache_folder() -> Path:
+    """Where the built kernels are kept."""
+    own, common = os.environ.get("MMDIST_CACHE"), os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(own) if own else Path(common) / "mmdist") / "kernels"
+
+
+def _build() -> Path:
+    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        raise OSError("no C compiler (cc, gcc, clang) is installed")
+    source = SOURCE.read_bytes()
+    # -march=native: what was built on another processor of a cluster may not run on this one.
+    key = hashlib.sha256(repr((source, FLAGS, compiler, platform.platform(), _processor())).encode()).hexdigest()[:16]
+    target = cache_folder() / f"relation-{key}.so"
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        built = Path(folder) / target.name
+        for extra in ATTEMPTS:
+            command = [*compiler.split(), *FLAGS, *extra, "-o", str(built), str(SOURCE), "-lm"]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+            if run.returncode == 0:
+                os.replace(built, target)  # several processes may build at once: each leaves a whole file
+                return target
+    raise RuntimeError(f"{compiler} failed: {(run.stderr.strip() or 'without a message').splitlines()[-1]}")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    for name, arguments in FUNCTIONS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, ctypes.c_int
+    return library
