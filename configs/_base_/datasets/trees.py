@@ -6,8 +6,11 @@ metainfo = dict(classes=("tree",))
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="Resize", scale=(256, 256), keep_ratio=True),
+    # One photograph gives nearly all of these tiles: without colours and sizes that vary, other photographs stay strange.
+    dict(type="RandomResize", scale=(256, 256), ratio_range=(0.8, 1.6), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(256, 256)),
     dict(type="RandomFlip", prob=[0.4, 0.4], direction=["horizontal", "vertical"]),
+    dict(type="PhotoMetricDistortion", contrast_range=(0.6, 1.4), saturation_range=(0.5, 1.5)),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [

@@ -85,9 +85,9 @@ DEMOS = (
     ),
     Demo(
         *("det", "trees", "trees", DET, MAP),
-        teacher="retinanet_r18-w32_1xb4-300_trees.py",
-        student="retinanet_r18-w8_1xb4-300_trees.py",
-        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb4-300_trees.py",
+        teacher="retinanet_r18-w32_1xb4-600_trees.py",
+        student="retinanet_r18-w8_1xb4-600_trees.py",
+        distilled="dist_retinanet_r18-w32_retinanet_r18-w8_1xb4-600_trees.py",
     ),
     Demo(
         *("cls", "mnist", "mnist5k", CLS, TOP1),

@@ -11,10 +11,9 @@ model = dict(
     bbox_head=dict(num_classes=1, in_channels=32, feat_channels=32, stacked_convs=1),
 )
 visualizer = dict(type="DetLocalVisualizer", vis_backends=_base_.vis_backends, name="visualizer")
-# 300 iterations are enough for so few pictures.
-train_cfg = dict(max_iters=300, val_interval=300)
+train_cfg = dict(max_iters=600, val_interval=600)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=30),
-    dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=30, end=300),
+    dict(type="PolyLR", power=0.9, eta_min=1e-5, by_epoch=False, begin=30, end=600),
 ]
-optim_wrapper = dict(optimizer=dict(lr=4e-3), clip_grad=dict(max_norm=10))
+optim_wrapper = dict(optimizer=dict(lr=3e-3), clip_grad=dict(max_norm=10))
