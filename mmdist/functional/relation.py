@@ -176,11 +176,17 @@ def spatial_relation_loss(feat_s: Tensor, feat_t: Tensor, *, mask: Tensor | None
 
 
 def acclimation_loss(
-    logits_t: Tensor, logits_s: Tensor, target: Tensor, *, tau: float = 1.0, mask: Tensor | None = None
+    logits_t: Tensor,
+    logits_s: Tensor,
+    target: Tensor,
+    *,
+    tau: float = 1.0,
+    mask: Tensor | None = None,
+    activation: str = "softmax",
 ) -> Tensor:
     r"""DIST+ L_ta: bring the teacher nearer to the student, on the classes that are not the target.
 
-    With :math:`E` the softmax probabilities without the target's column,
+    With :math:`E` the probabilities without the target's column,
 
     .. math:: L_{ta} = \mathrm{mean}_i\, P(E^s_{i,:}, E^t_{i,:})
 
@@ -190,16 +196,17 @@ def acclimation_loss(
         target (Tensor): (N,) or (N, *spatial) integers in [0, C) wherever the mask is True.
         tau (float): Temperature. There is no tau^2. Defaults to 1.
         mask (Tensor, optional): (N, *spatial) bool, True = counts.
+        activation (str): ``softmax``, or ``sigmoid`` for one-vs-rest heads. Defaults to ``softmax``.
 
     Returns:
         Tensor: Scalar in [0, 2], float32 (float64 for float64 inputs); 0 if nothing counts.
 
     Raises:
         TypeError: An argument of a wrong type or dtype.
-        ValueError: An argument of a wrong shape or device, or a target that is no class.
+        ValueError: An argument of a wrong shape, device or value, or a target that is no class.
 
     Source:
-        DIST+ (TPAMI 2025), teacher acclimation; no official code exists. Masks and maps are ours.
+        DIST+ (TPAMI 2025), teacher acclimation; no official code exists. Masks, maps and sigmoid are ours.
 
     Example:
         >>> import torch
@@ -211,6 +218,7 @@ def acclimation_loss(
     """
     check_pair(logits_t, logits_s, ("logits_t", "logits_s"))
     check_positive("tau", tau)
+    check_choice("activation", activation, ACTIVATIONS[:2])
     with full_precision(logits_t):
         w = position_weight(logits_t, mask, None)
         target = check_target(target, logits_t, mask)
@@ -220,7 +228,7 @@ def acclimation_loss(
         z_t, z_s = (z.where(w.unsqueeze(1) > 0, z.new_zeros(())) for z in (z_t, z_s))
         classes = torch.arange(z_t.shape[1], device=target.device)
         others = (classes[:, None] != target.reshape(keep_shape).unsqueeze(1)).to(z_t.dtype)
-        e_t, e_s = ((z / tau).softmax(1) for z in (z_t, z_s))
+        e_t, e_s = (_activate(z / tau, activation) for z in (z_t, z_s))
         distance = pearson_distance(e_t, e_s, dims=(1,), weight=others, guard_rel=GUARD_REL).squeeze(1)
         return (distance * w).sum() / w.sum().clamp_min(torch.finfo(w.dtype).tiny)
 

@@ -1,9 +1,9 @@
-"""Everything that a config can name: algorithms and losses, scope ``mmdist``."""
+"""Everything that a config can name, scope ``mmdist``."""
 
 from mmdist import compat
 
 compat.apply()  # again: what this import brings along may need a fix that was not needed before
 
-from mmdist.models import algorithms, losses  # noqa: E402
+from mmdist.models import algorithms, connectors, losses, recorders  # noqa: E402
 
-__all__ = ["algorithms", "losses"]
+__all__ = ["algorithms", "connectors", "losses", "recorders"]

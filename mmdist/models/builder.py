@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.runner import load_state_dict
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -84,13 +86,31 @@ def build_model(source: ModelSource, key: str) -> BaseModel:
     return model
 
 
-def load_weights(model: BaseModel, path: str, key: str) -> None:
+def warn_random_teacher(source: ModelSource) -> None:
+    """Say that a teacher has no weights, unless its own config names some or it came built."""
+    pretrained = isinstance(source, dict) and (source.get("pretrained") or _names_pretrained(source.get("init_cfg")))
+    if not pretrained and not isinstance(source, BaseModel):
+        print_log(
+            "model.teacher_ckpt = None: the teacher's weights are random, as far as its config says. Give teacher_ckpt "
+            "(--teacher CKPT), or random_teacher=True if that is meant",
+            "current",
+            logging.WARNING,
+        )
+
+
+def _names_pretrained(init_cfg: dict | list | None) -> bool:
+    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    return any(cfg.get("type") == "Pretrained" for cfg in configs)
+
+
+def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False) -> None:
     """Load a checkpoint in full: what the model needs and the file lacks is an error.
 
     Args:
         model (BaseModel): Receives the weights; not initialised again afterwards.
         path (str): File or URL of the checkpoint.
         key (str): Where it stands in the user's config, for messages.
+        partly (bool): Load what fits, and say what does not. Defaults to False.
 
     Raises:
         CheckpointError: The file is damaged, or keys are missing or of another shape; the message lists them.
@@ -107,10 +127,14 @@ def load_weights(model: BaseModel, path: str, key: str) -> None:
     ]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        raise CheckpointError(
+        text = (
             f"{key} = {path!r} does not fit {type(model).__name__}: {len(wrong)} of {len(own)} keys: "
-            f"{', '.join(wrong[:10])}{more}. Is it the checkpoint of this config?"
+            f"{', '.join(wrong[:10])}{more}"
         )
+        if not partly or len(wrong) == len(own):
+            raise CheckpointError(f"{text}. Is it the checkpoint of this config?")
+        print_log(f"{text}; these stay as they were initialised", "current", logging.WARNING)
+        state = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     load_state_dict(model, state, strict=False, logger="silent")
     for module in model.modules():  # the runner initialises weights after building: not these
         if hasattr(module, "_is_init"):

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from mmrazor.models.algorithms import SingleTeacherDistill as RazorSingleTeacherDistill
 from mmrazor.models.distillers import BaseDistiller
-from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder
-from mmrazor.models.task_modules.recorder.base_recorder import BaseRecorder
-from torch import nn
+from mmrazor.models.utils import add_prefix
+from torch import Tensor, nn
 
 from mmdist.compat.inplace import disable_inplace
-from mmdist.errors import ConfigError, nearest
-from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights
+from mmdist.errors import ConfigError, MMDistError
+from mmdist.models.algorithms import records
+from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
+from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
+from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
+from mmdist.models.algorithms.randomness import isolated_randomness
+from mmdist.models.algorithms.teacher import Teacher
+from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights, warn_random_teacher
 from mmdist.registry import MODELS
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @MODELS.register_module()
 class SingleTeacherDistill(RazorSingleTeacherDistill):
     """One teacher, one student, and a distiller that compares what the two compute.
 
-    Takes MMRazor's config keys. Against MMRazor's class: the teacher is in evaluation mode as a whole (its dropout
-    and drop-path too), recorded activations are not overwritten by in-place modules, a teacher checkpoint that leaves
-    keys missing is an error, and a misspelt recorder source is answered with the nearest module names.
+    Takes MMRazor's config keys. Against MMRazor's class: the teacher is no part of the model (not of its parameters,
+    state, optimizer, moving average or DDP buckets), is in evaluation mode as a whole, gets pictures in its own
+    normalisation, runs no further than what is recorded and never computes its loss; recorded activations are not
+    overwritten by in-place modules and are let go after the losses; wrong sources and weights are errors; building
+    the teacher draws no random number that the student would have drawn.
 
     Args:
         distiller (dict | BaseDistiller): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``.
@@ -31,11 +42,16 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         architecture (str | dict | BaseModel): The student, likewise.
         teacher_ckpt (str, optional): File or URL of the teacher's weights.
         student_ckpt (str, optional): File or URL of weights that the student starts from.
-        teacher_trainable (bool): Whether the teacher trains too. Defaults to False.
+        teacher_trainable (bool): Whether the whole teacher trains too, as in MMRazor. Defaults to False.
         teacher_norm_eval (bool): Whether the norm layers of a teacher that trains keep their statistics.
         student_trainable (bool): False computes the student without gradients. Defaults to True.
         calculate_student_loss (bool): False leaves the student's task loss out. Defaults to True.
         teacher_module_inplace (bool): True leaves the teacher's in-place modules as they are. Defaults to False.
+        random_teacher (bool): True takes a teacher without weights, or a checkpoint that fits in part.
+        teacher_dtype (str, optional): float32, float16 or bfloat16: the teacher's autocast; None: as the student.
+        teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
+        acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
+            (``mmdist.AcclimationLoss``). Defaults to none.
         data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
@@ -56,32 +72,47 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         student_trainable: bool = True,
         calculate_student_loss: bool = True,
         teacher_module_inplace: bool = False,
+        random_teacher: bool = False,
+        teacher_dtype: str | None = None,
+        teacher_channels_last: bool = False,
+        acclimated: Sequence[str] = (),
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
         # MMRazor's constructor is passed over: it prepares the recorders before anybody can check their sources,
-        # and loads the teacher with missing keys unnoticed.
+        # makes the teacher a part of the model, and loads it with missing keys unnoticed.
+        if teacher_dtype is not None and teacher_dtype not in DTYPES:
+            raise ConfigError("model.teacher_dtype", teacher_dtype, list(DTYPES))
         student = build_student(architecture, data_preprocessor)
         if isinstance(architecture, str | dict):
             data_preprocessor = student.data_preprocessor
         super(RazorSingleTeacherDistill, self).__init__(student, data_preprocessor, **kwargs)
-        self.teacher = build_model(teacher, "model.teacher")
-        if not teacher_module_inplace:
-            disable_inplace(self.teacher)
-        if teacher_ckpt:
-            load_weights(self.teacher, teacher_ckpt, "model.teacher_ckpt")
         if student_ckpt:
             load_weights(self.student, student_ckpt, "model.student_ckpt")
+        with isolated_randomness():
+            model = build_model(teacher, "model.teacher")
+            if teacher_ckpt:
+                load_weights(model, teacher_ckpt, "model.teacher_ckpt", partly=random_teacher)
+            elif not random_teacher:
+                warn_random_teacher(teacher)
+            self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
+        if not teacher_module_inplace:
+            disable_inplace(model)
         if not teacher_trainable:
-            self.teacher.requires_grad_(False)
+            model.requires_grad_(False).eval()
+        # A plain object, so that nn.Module does not know of it.
+        self._teacher = Teacher(model, DTYPES.get(teacher_dtype), teacher_channels_last)
+        if teacher_trainable:
+            self._modules["teacher"] = model
+        self.acclimated = acclimated_modules(model, acclimated)
+        self._teacher.trains = len(self.acclimated) > 0
 
-        self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
-        for side, model in (("student", self.student), ("teacher", self.teacher)):
-            recorders = getattr(self.distiller, f"{side}_recorders", None)
-            if recorders is not None:
-                check_recorder_sources(recorders.recorders, model, side)
+        for side, manager in records.managers(self.distiller):
+            records.check_sources(manager.recorders, self.student if side == "student" else model, side)
         self.distiller.prepare_from_student(self.student)
-        self.distiller.prepare_from_teacher(self.teacher)
+        self._prepare_teacher()
+        with isolated_randomness():
+            shape_connectors(self.distiller, self.student, model)
 
         self.teacher_trainable = teacher_trainable
         self.teacher_norm_eval = teacher_norm_eval
@@ -89,6 +120,41 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.calculate_student_loss = calculate_student_loss
         self.teacher_module_inplace = teacher_module_inplace
         self.distillation_stopped = False  # MMRazor's StopDistillHook sets it
+        self._checked = False
+
+    @property
+    def teacher(self) -> BaseModel:
+        """The teacher, which is no submodule unless it trains as a whole."""
+        return self._teacher.model
+
+    def __getattr__(self, name: str) -> Any:
+        """What the algorithm does not have is the student's: hooks of the task libraries ask for it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = self.__dict__.get("_modules", {}).get("architecture")
+            if student is None or name.startswith("__"):
+                raise
+            return getattr(student, name)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleTeacherDistill:
+        """The teacher follows to another device or dtype."""
+        super()._apply(fn, recurse)
+        if "_teacher" in self.__dict__ and "teacher" not in self._modules:
+            self.teacher._apply(fn)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise the student as in its plain training, then the rest, which draws nothing from its random numbers.
+
+        A teacher whose config names pretrained weights (``init_cfg``) gets them here.
+        """
+        if not self.architecture.is_init:
+            self.architecture.init_weights()
+        with isolated_randomness():
+            super().init_weights()
+            if "teacher" not in self._modules and not self.teacher.is_init:
+                self.teacher.init_weights()
 
     def set_module_inplace_false(self, architecture: nn.Module, varstr: str) -> None:
         """Switch in-place modules off; MMRazor's own traversal finds none on current PyTorch."""
@@ -100,6 +166,81 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         if not self.teacher_trainable:
             self.teacher.eval()
         return self
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
+        """One iteration; before the first, the acclimated modules' learning rate is looked at."""
+        if not self._checked and len(self.acclimated):
+            check_learning_rate(self.acclimated, optim_wrapper)
+        self._checked = True
+        return super().train_step(data, optim_wrapper)
+
+    def loss(self, batch_inputs: Tensor, data_samples: Sequence | None = None) -> dict[str, Tensor]:
+        """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
+
+        Args:
+            batch_inputs (Tensor): (N, C, H, W), preprocessed for the student.
+            data_samples (Sequence, optional): The data samples.
+
+        Returns:
+            dict[str, Tensor]: As the student's own ``loss``.
+        """
+        if self.teacher_trainable:
+            return super().loss(batch_inputs, data_samples)
+        try:
+            return self._loss(batch_inputs, data_samples)
+        finally:
+            records.empty(self.distiller)
+
+    def _loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
+        distiller, losses = self.distiller, {}
+        teaching = not self.distillation_stopped
+        if teaching:
+            self._prepare_teacher()
+            pictures = self._teacher.prepare(inputs, self.data_preprocessor)
+        by_rois = teaching and any(under(r.source, ROI_HEAD) for r in distiller.teacher_recorders.recorders.values())
+        distiller.set_deliveries_override(False)
+        if by_rois:
+            self._teacher.extract(distiller.teacher_recorders, pictures)
+        elif teaching:
+            with distiller.deliveries:
+                whole = bool(distiller.deliveries.deliveries)
+                self._teacher.record(distiller.teacher_recorders, pictures, samples, whole=whole)
+
+        distiller.set_deliveries_override(True)
+        if by_rois:
+            with recorded_rois(self.student) as rois:
+                student_losses = self._student_loss(inputs, samples)
+            self._teacher.record_rois(distiller.teacher_recorders, rois[0])
+        else:
+            student_losses = self._student_loss(inputs, samples)
+        if self.calculate_student_loss:
+            losses.update(add_prefix(student_losses, "student"))
+        if teaching:
+            records.check_fired(distiller.student_recorders, "student")
+            losses.update(add_prefix(self._distill_losses(), "distill"))
+        return losses
+
+    def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
+        grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
+        with self.distiller.student_recorders, self.distiller.deliveries, grad:
+            return self.student(inputs, samples, mode="loss")
+
+    def _distill_losses(self) -> dict[str, Tensor]:
+        match_connectors(self.distiller)
+        try:
+            return self.distiller.compute_distill_losses()
+        except ValueError as error:
+            raise MMDistError(
+                f"model.distiller: {error}. Records of different shapes need a connector: "
+                "connectors=dict(align=dict(type='mmdist.AlignConnector')), and connector='align' in its mapping. "
+                "Logits of other classes cannot be compared"
+            ) from error
+
+    def _prepare_teacher(self) -> None:
+        """Let the teacher's recorders listen; again in a copy, whose recorders nobody has prepared."""
+        if self.__dict__.get("_listening") != id(self.distiller):
+            self.distiller.prepare_from_teacher(self.teacher)
+            self._listening = id(self.distiller)
 
 
 def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module | None) -> BaseModel:
@@ -121,34 +262,3 @@ def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module
     if isinstance(architecture, dict) and "type" in architecture and data_preprocessor is not None:
         architecture = {"data_preprocessor": data_preprocessor, **architecture}
     return build_model(architecture, key)
-
-
-def check_recorder_sources(recorders: dict[str, BaseRecorder], model: nn.Module, side: str) -> None:
-    """Every module or parameter that a recorder names exists in the model.
-
-    Args:
-        recorders (dict[str, BaseRecorder]): MMRazor's recorders by name.
-        model (nn.Module): The student or the teacher.
-        side (str): ``student`` or ``teacher``, for messages.
-
-    Raises:
-        ConfigError: A source that does not exist, with the nearest names.
-    """
-    modules = [name for name, _ in model.named_modules() if name]
-    parameters = [name for name, _ in model.named_parameters()]
-    for name, recorder in recorders.items():
-        if isinstance(recorder, ModuleInputsRecorder | ModuleOutputsRecorder):
-            kind, known = "module", modules
-        elif isinstance(recorder, ParameterRecorder):
-            kind, known = "parameter", parameters
-        else:
-            continue
-        if recorder.source not in known:
-            close = nearest(recorder.source, known)
-            hint = f"did you mean {' or '.join(repr(option) for option in close)}?" if close else ""
-            raise ConfigError(
-                f"model.distiller.{side}_recorders.{name}.source",
-                recorder.source,
-                f"the name of a {kind} of the {side} ({type(model).__name__})",
-                hint,
-            )

@@ -6,69 +6,11 @@ import copy
 
 import pytest
 import torch
+from helpers.tiny_models import algorithm, batch, classifier, distiller, segmentor
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError
-from mmdist.models.algorithms import SingleTeacherDistill
-
-
-def classifier(width: int = 4) -> dict:
-    return dict(
-        type="mmpretrain.ImageClassifier",
-        backbone=dict(type="mmpretrain.ResNet_CIFAR", depth=18, base_channels=width, stem_channels=width),
-        neck=dict(type="mmpretrain.GlobalAveragePooling"),
-        head=dict(
-            type="mmpretrain.LinearClsHead",
-            num_classes=3,
-            in_channels=8 * width,
-            loss=dict(type="mmpretrain.CrossEntropyLoss"),
-        ),
-        data_preprocessor=dict(type="mmpretrain.ClsDataPreprocessor", mean=[0, 0, 0], std=[255, 255, 255]),
-    )
-
-
-def segmentor() -> dict:
-    return dict(
-        type="mmseg.EncoderDecoder",
-        data_preprocessor=dict(type="mmseg.SegDataPreProcessor", size=(16, 16)),
-        backbone=dict(type="mmseg.ResNetV1c", depth=18, base_channels=4, stem_channels=4),
-        decode_head=dict(
-            type="mmseg.FCNHead", in_channels=32, in_index=3, channels=4, num_classes=3, dropout_ratio=0.5
-        ),
-    )
-
-
-def distiller(source: str = "head.fc", loss: str = "mmdist.DISTLoss") -> dict:
-    recorders = dict(logits=dict(type="mmrazor.ModuleOutputs", source=source))
-    return dict(
-        type="mmrazor.ConfigurableDistiller",
-        student_recorders=recorders,
-        teacher_recorders=copy.deepcopy(recorders),
-        distill_losses=dict(loss_dist=dict(type=loss)),
-        loss_forward_mappings=dict(
-            loss_dist=dict(
-                logits_S=dict(recorder="logits", from_student=True),
-                logits_T=dict(recorder="logits", from_student=False),
-            )
-        ),
-    )
-
-
-def algorithm(**changes) -> SingleTeacherDistill:
-    cfg = dict(
-        type="mmdist.SingleTeacherDistill", architecture=classifier(), teacher=classifier(8), distiller=distiller()
-    )
-    return MODELS.build({**cfg, **changes})
-
-
-def batch(size: int = 8) -> dict:
-    from mmpretrain.structures import DataSample
-
-    samples = [DataSample().set_gt_label(index % 3) for index in range(size)]
-    return dict(
-        inputs=[torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8) for _ in range(size)], data_samples=samples
-    )
 
 
 @pytest.mark.parametrize("scope", ["mmpretrain", "mmseg", "mmdet", None])

@@ -1,0 +1,112 @@
+"""Connectors that take their shape from what is recorded, before DDP and the optimizer see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from mmengine.model import BaseModel
+from mmrazor.models.distillers import BaseDistiller
+from torch import Tensor
+
+from mmdist.errors import ConfigError, MMDistError
+from mmdist.models.algorithms.passes import forward_features
+from mmdist.models.algorithms.records import empty
+from mmdist.models.connectors import AlignConnector
+from mmdist.models.losses.levels import Maps
+
+SIDE = 64  # pixels of the picture that shapes are read from, where the model does not say
+
+
+def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: BaseModel) -> None:
+    """Give every connector that has none its channels: those of the two records that its loss compares.
+
+    Args:
+        distiller (BaseDistiller): Its recorders are prepared.
+        student (BaseModel): Run once on an empty picture, in evaluation mode; nothing of it changes.
+        teacher (BaseModel): Likewise.
+
+    Raises:
+        ConfigError: The channels cannot be found this way; the message says how to give them.
+    """
+    if all(connector.shaped for connector, *_ in _uses(distiller)):
+        return
+    try:
+        for side, model in (("student", student), ("teacher", teacher)):
+            _probe(distiller, model, side)
+        for connector, name, record, other in _uses(distiller):
+            mine, theirs = _record(distiller, record), _record(distiller, other)
+            if mine is None or theirs is None:
+                raise ConfigError(
+                    f"model.distiller.connectors.{name}",
+                    "in_channels=None",
+                    "in_channels and out_channels: what it connects is not computed for an empty picture",
+                )
+            connector.shape(_channels(mine), _channels(theirs))
+    finally:
+        empty(distiller)
+
+
+def match_connectors(distiller: BaseDistiller) -> None:
+    """Tell the connectors the sizes of this iteration."""
+    for connector, _, _, other in _uses(distiller):
+        theirs = _record(distiller, other)
+        if theirs is not None:
+            connector.match(theirs)
+
+
+def _uses(distiller: BaseDistiller) -> Iterator[tuple[AlignConnector, str, dict, dict]]:
+    """Each use of an ``AlignConnector``: itself, its name, the record it connects, and the other side's."""
+    for mapping in (getattr(distiller, "loss_forward_mappings", None) or {}).values():
+        for record in mapping.values():
+            name = record.get("connector")
+            connector = distiller.connectors[name] if name else None
+            if not isinstance(connector, AlignConnector):
+                continue
+            others = [other for other in mapping.values() if other["from_student"] != record["from_student"]]
+            if not others:
+                raise ConfigError(f"model.distiller.connectors.{name}", "AlignConnector", "a loss that has two sides")
+            yield connector, name, record, others[0]
+
+
+def _record(distiller: BaseDistiller, record: dict) -> Maps | None:
+    side = distiller.student_recorders if record["from_student"] else distiller.teacher_recorders
+    recorder = side.get_recorder(record["recorder"])
+    if record.get("record_idx", 0) >= len(recorder.data_buffer):
+        return None
+    found = recorder.get_record_data(record.get("record_idx", 0), record.get("data_idx"))
+    if isinstance(found, list | tuple) and len(found) == 1:
+        found = found[0]
+    return found
+
+
+def _channels(maps: Maps) -> list[int]:
+    levels = [maps] if isinstance(maps, Tensor) else maps
+    if not all(isinstance(level, Tensor) and level.ndim == 4 for level in levels):
+        raise ConfigError("AlignConnector", type(maps).__name__, "feature maps, (N, C, H, W), or a tuple of them")
+    return [level.shape[1] for level in levels]
+
+
+@torch.no_grad()
+def _probe(distiller: BaseDistiller, model: BaseModel, side: str) -> None:
+    recorders = getattr(distiller, f"{side}_recorders")
+    sources = [recorder.source for recorder in recorders.recorders.values()]
+    was_training = {module: module.training for module in model.modules()}
+    parameter = next(model.parameters())
+    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
+    height, width = (size, size) if isinstance(size, int) else size
+    model.eval()
+    try:
+        with recorders:
+            forward_features(model, parameter.new_zeros(1, 3, height, width), None, sources)
+    except MMDistError:
+        raise
+    except Exception as error:
+        # A two-stage head wants data samples; by then backbone and neck have been recorded.
+        if not any(recorder.data_buffer for recorder in recorders.recorders.values()):
+            raise ConfigError(
+                "model.distiller.connectors", "in_channels=None", f"in_channels and out_channels: {error}"
+            ) from error
+    finally:
+        for module, training in was_training.items():
+            module.training = training

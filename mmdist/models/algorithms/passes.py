@@ -1,0 +1,86 @@
+"""Forward passes that make a model's recorded modules fire, without its losses where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmdist.errors import MMDistError
+from mmdist.models.recorders.tap import Tap
+
+ROI_HEAD = "roi_head"
+AUXILIARY_HEAD = "auxiliary_head"
+
+
+def under(source: str, name: str) -> bool:
+    """Whether a recorder's source is the module ``name`` or inside it."""
+    return source == name or source.startswith(f"{name}.")
+
+
+def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None, sources: Iterable[str]) -> None:
+    """Let the recorded modules fire in ``tensor`` mode: no loss, no target assignment.
+
+    mmseg's ``tensor`` mode leaves the auxiliary heads out; they run here when, and only when, they are recorded.
+
+    Args:
+        model (BaseModel): Of any task library.
+        inputs (Tensor): (N, C, H, W), preprocessed.
+        samples (Sequence, optional): The data samples; two-stage detectors and transformers read their sizes.
+        sources (Iterable[str]): What is recorded.
+    """
+    heads = getattr(model, AUXILIARY_HEAD, None)
+    if heads is None or not any(under(source, AUXILIARY_HEAD) for source in sources):
+        model(inputs, samples, mode="tensor")
+        return
+    features: list[Any] = []
+
+    def keep(args: tuple, kwargs: dict, output: Any) -> None:
+        features.append(output)
+
+    tap = Tap.open(model, "extract_feat", keep)
+    try:
+        model(inputs, samples, mode="tensor")
+    finally:
+        tap.close(keep)
+    for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+        head.forward(features[-1])
+
+
+@contextmanager
+def recorded_rois(student: BaseModel) -> Iterator[list[Tensor]]:
+    """Inside, the regions that the student's box head is run on are put into the list: (R, 5) each."""
+    head = student.roi_head
+    if not hasattr(head, "_bbox_forward"):
+        raise MMDistError(
+            f"{type(head).__name__} of the student has no `_bbox_forward`: its sampled regions are not known, and the "
+            "regions of teacher and student are not the same. Distil the FPN instead (source='neck')"
+        )
+    rois: list[Tensor] = []
+
+    def keep(args: tuple, kwargs: dict, output: Any) -> None:
+        rois.append(kwargs.get("rois", args[-1] if args else None))
+
+    tap = Tap.open(head, "_bbox_forward", keep)
+    try:
+        yield rois
+    finally:
+        tap.close(keep)
+
+
+def forward_rois(teacher: BaseModel, features: Sequence[Tensor], rois: Tensor) -> None:
+    """The teacher's box head on the student's regions; of a cascade, its first stage.
+
+    Args:
+        teacher (BaseModel): A two-stage detector.
+        features (Sequence[Tensor]): The teacher's feature pyramid.
+        rois (Tensor): (R, 5), the student's sampled regions.
+    """
+    head = teacher.roi_head
+    if isinstance(head.bbox_head, nn.ModuleList):
+        head._bbox_forward(0, features, rois)
+    else:
+        head._bbox_forward(features, rois)

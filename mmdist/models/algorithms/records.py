@@ -1,0 +1,81 @@
+"""Recorders of an algorithm: are their sources right, did they fire, and nothing is kept after the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmrazor.models.distillers import BaseDistiller
+from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder, RecorderManager
+from mmrazor.models.task_modules.recorder.base_recorder import BaseRecorder
+from torch import nn
+
+from mmdist.errors import ConfigError, nearest
+
+SIDES = ("student", "teacher")
+
+
+def managers(distiller: BaseDistiller) -> Iterator[tuple[str, RecorderManager]]:
+    """The recorder managers that the distiller has, by side."""
+    for side in SIDES:
+        manager = getattr(distiller, f"{side}_recorders", None)
+        if manager is not None:
+            yield side, manager
+
+
+def recorder_key(side: str, name: str) -> str:
+    """Where a recorder's source stands in the user's config."""
+    return f"model.distiller.{side}_recorders.{name}.source"
+
+
+def check_sources(recorders: dict[str, BaseRecorder], model: nn.Module, side: str) -> None:
+    """Every module or parameter that one of MMRazor's recorders names exists in the model.
+
+    Args:
+        recorders (dict[str, BaseRecorder]): MMRazor's recorders by name; mmdist's own check for themselves.
+        model (nn.Module): The student or the teacher.
+        side (str): ``student`` or ``teacher``, for messages.
+
+    Raises:
+        ConfigError: A source that does not exist, with the nearest names.
+    """
+    modules = [name for name, _ in model.named_modules() if name]
+    parameters = [name for name, _ in model.named_parameters()]
+    for name, recorder in recorders.items():
+        if isinstance(recorder, ModuleInputsRecorder | ModuleOutputsRecorder):
+            kind, known = "module", modules
+        elif isinstance(recorder, ParameterRecorder):
+            kind, known = "parameter", parameters
+        else:
+            continue
+        if recorder.source not in known:
+            close = nearest(recorder.source, known)
+            hint = f"did you mean {' or '.join(repr(option) for option in close)}?" if close else ""
+            wanted = f"the name of a {kind} of the {side} ({type(model).__name__})"
+            raise ConfigError(recorder_key(side, name), recorder.source, wanted, hint)
+
+
+def silent(recorders: RecorderManager) -> dict[str, BaseRecorder]:
+    """The recorders that recorded nothing, by name."""
+    return {name: recorder for name, recorder in recorders.recorders.items() if not recorder.data_buffer}
+
+
+def check_fired(recorders: RecorderManager, side: str) -> None:
+    """Every recorder recorded something.
+
+    Raises:
+        ConfigError: The source exists, but nothing calls it as a module in this pass.
+    """
+    for name, recorder in silent(recorders).items():
+        hint = (
+            "it did not fire in the forward pass; where its method is called directly, as mmseg does with its heads, "
+            f"use dict(type='mmdist.Method', source='{recorder.source}.forward')"
+        )
+        wanted = f"a module that the {side} calls (tools/analysis_tools/list_modules.py lists them)"
+        raise ConfigError(recorder_key(side, name), recorder.source, wanted, hint)
+
+
+def empty(distiller: BaseDistiller) -> None:
+    """Let go of everything recorded: the losses' graph holds what the backward pass needs."""
+    for _, manager in managers(distiller):
+        for recorder in manager.recorders.values():
+            recorder.reset_data_buffer()

@@ -1,0 +1,112 @@
+"""The teacher: outside the algorithm's parameters, run no further than what is recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from mmrazor.models.task_modules import RecorderManager
+from torch import Tensor
+
+from mmdist.models.algorithms.normalisation import translation
+from mmdist.models.algorithms.passes import ROI_HEAD, forward_features, forward_rois, under
+from mmdist.models.algorithms.records import check_fired, silent
+from mmdist.models.algorithms.watch import counts, stop_after, watchable
+
+LEARN = 2  # passes in full, which have to agree on what fires how often
+
+
+class Teacher:
+    """A model in evaluation mode that is run for its records alone.
+
+    It is no ``nn.Module``: what holds it has it neither among its parameters nor in its state. Copies share it.
+
+    Args:
+        model (BaseModel): The model; stays in evaluation mode.
+        dtype (torch.dtype, optional): Autocast to this dtype; None: as the student.
+        channels_last (bool): Run in this memory format.
+    """
+
+    def __init__(self, model: BaseModel, dtype: torch.dtype | None = None, channels_last: bool = False) -> None:
+        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.dtype = dtype
+        self.channels_last = channels_last
+        self.trains = False  # whether some of its modules are acclimated
+        self._mode = "tensor"
+        self._seen: list[tuple[int, ...]] = []
+        self._features: Any = None
+
+    def __deepcopy__(self, memo: dict) -> Teacher:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_features": None}
+
+    def prepare(self, inputs: Tensor, student: torch.nn.Module | None) -> Tensor:
+        """The student's pictures as the teacher's own data preprocessor would have made them."""
+        translate = translation(student, getattr(self.model, "data_preprocessor", None))
+        inputs = inputs if translate is None else translate(inputs)
+        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
+
+    def record(self, recorders: RecorderManager, inputs: Tensor, samples: Sequence | None, *, whole: bool) -> None:
+        """Let the recorders record one pass.
+
+        Args:
+            recorders (RecorderManager): The teacher's; empty before.
+            inputs (Tensor): (N, C, H, W), see :meth:`prepare`.
+            samples (Sequence, optional): The data samples.
+            whole (bool): Run to the end, whatever is recorded (for deliveries).
+
+        Raises:
+            ConfigError: A recorder that never fires.
+        """
+        sources = [recorder.source for recorder in recorders.recorders.values()]
+        if self._mode == "tensor":
+            self._run(recorders, lambda: forward_features(self.model, inputs, samples, sources), inputs, whole)
+            if not silent(recorders):
+                return
+            # Some things happen in `loss` mode alone; it is left too as soon as everything is recorded.
+            names = ", ".join(repr(recorder.source) for recorder in silent(recorders).values())
+            print_log(f"the teacher runs in `loss` mode: {names} fires in no other", "current", logging.INFO)
+            self._mode, self._seen = "loss", []
+        self._run(recorders, lambda: self.model(inputs, samples, mode="loss"), inputs, whole)
+        check_fired(recorders, "teacher")
+
+    def extract(self, recorders: RecorderManager, inputs: Tensor) -> None:
+        """First half of a two-stage detector: features, which :meth:`record_rois` goes on from."""
+        with recorders, self._context(inputs):
+            self._features = self.model.extract_feat(inputs)
+
+    def record_rois(self, recorders: RecorderManager, rois: Tensor) -> None:
+        """Second half: the box head on the student's regions. What the first half recorded stays."""
+        kept = {name: list(recorder.data_buffer) for name, recorder in recorders.recorders.items()}
+        with recorders, self._context(rois):
+            forward_rois(self.model, self._features, rois)
+        self._features = None
+        for name, recorder in recorders.recorders.items():
+            if not under(recorder.source, ROI_HEAD):
+                recorder._data_buffer = kept[name]
+        check_fired(recorders, "teacher")
+
+    def _run(self, recorders: RecorderManager, forward: Callable[[], Any], inputs: Tensor, whole: bool) -> None:
+        learned = len(self._seen) >= LEARN and len(set(self._seen)) == 1 and not whole and watchable(recorders)
+        total = sum(self._seen[-1]) if learned else 0
+        with recorders, self._context(inputs), stop_after(recorders, total) if total else nullcontext():
+            forward()
+        fired = counts(recorders)
+        if learned and fired != self._seen[-1]:
+            self._seen = []  # another path through the model: learn anew
+        elif not learned:
+            self._seen = [*self._seen[1 - LEARN :], fired]
+
+    @contextmanager
+    def _context(self, inputs: Tensor) -> Iterator[None]:
+        """Gradients for acclimated modules alone; autocast where the teacher has a dtype of its own."""
+        cast = nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
+        with torch.set_grad_enabled(self.trains and torch.is_grad_enabled()), cast:
+            yield

@@ -1,0 +1,72 @@
+"""Knowing when the last thing to be recorded has been recorded: the teacher need not run any further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder, RecorderManager
+
+from mmdist.models.recorders import MethodRecorder, ModuleRecorder
+
+WATCHABLE = (ModuleInputsRecorder, ModuleOutputsRecorder, ModuleRecorder, MethodRecorder)  # append to `data_buffer`
+
+
+class EnoughRecorded(Exception):
+    """Raised inside the teacher's forward pass, to leave it."""
+
+
+class _Buffer(list):
+    """A recorder's buffer that reports every record."""
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        super().__init__()
+        self._report = report
+
+    def append(self, record: Any) -> None:
+        super().append(record)
+        self._report()
+
+
+def watchable(recorders: RecorderManager) -> bool:
+    """Whether every recorder's records can be counted while the model runs."""
+    return all(isinstance(recorder, WATCHABLE) for recorder in _counted(recorders))
+
+
+def counts(recorders: RecorderManager) -> tuple[int, ...]:
+    """How often each recorder has fired."""
+    return tuple(len(recorder.data_buffer) for recorder in _counted(recorders))
+
+
+@contextmanager
+def stop_after(recorders: RecorderManager, total: int) -> Iterator[None]:
+    """Inside, the model is left as soon as ``total`` records have been made.
+
+    To be entered after the recorders, whose buffers are new then.
+
+    Args:
+        recorders (RecorderManager): All watchable.
+        total (int): Records of all recorders together.
+    """
+    made = 0
+
+    def report() -> None:
+        nonlocal made
+        made += 1
+        if made == total:
+            raise EnoughRecorded
+
+    for recorder in _counted(recorders):
+        recorder._data_buffer = _Buffer(report)
+    try:
+        yield
+    except EnoughRecorded:
+        pass
+    finally:
+        for recorder in _counted(recorders):  # plain lists again, which can be copied and pickled
+            recorder._data_buffer = list(recorder.data_buffer)
+
+
+def _counted(recorders: RecorderManager) -> list:
+    return [recorder for recorder in recorders.recorders.values() if not isinstance(recorder, ParameterRecorder)]

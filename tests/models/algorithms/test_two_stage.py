@@ -1,0 +1,70 @@
+"""Two-stage detectors: the teacher's box head looks at the student's regions."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from helpers.tiny_models import algorithm, detector, detector_batch, distiller
+
+from mmdist.errors import MMDistError
+
+
+def two_stage(cascade: bool = False, **changes):
+    cfg = distiller("roi_head.bbox_head.fc_cls")
+    if cascade:
+        cfg["teacher_recorders"]["logits"]["source"] = "roi_head.bbox_head.0.fc_cls"
+    return algorithm(**{**dict(architecture=detector(), teacher=detector(8, cascade), distiller=cfg), **changes})
+
+
+def losses(model, data):
+    return model(**model.data_preprocessor(copy.deepcopy(data), training=True), mode="loss")
+
+
+@pytest.mark.parametrize("cascade", [False, True])
+def test_the_teachers_box_head_is_run_on_the_students_sampled_regions(cascade):
+    model = two_stage(cascade)
+    seen = {}
+    for side in ("student", "teacher"):
+        extractor = getattr(model, side).roi_head.bbox_roi_extractor
+        extractor = extractor[0] if cascade and side == "teacher" else extractor
+        extractor.register_forward_hook(lambda module, args, output, side=side: seen.update({side: args[1]}))
+    found = losses(model, detector_batch())
+    assert torch.equal(seen["student"], seen["teacher"])
+    assert found["distill.loss_dist"] > 0
+
+
+def test_a_teacher_with_the_students_weights_and_regions_has_nothing_to_teach():
+    model = two_stage(teacher=detector())
+    model.teacher.load_state_dict(model.student.state_dict())
+    model.eval()  # norm layers as the teacher's
+    assert losses(model, detector_batch())["distill.loss_dist"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_teacher_runs_neither_its_proposals_nor_its_losses(monkeypatch):
+    model = two_stage()
+    for part in (model.teacher.rpn_head, model.teacher.roi_head):
+        for name in ("loss", "predict"):
+            monkeypatch.setattr(part, name, lambda *args, **kwargs: pytest.fail("the teacher went further"))
+    assert losses(model, detector_batch())["distill.loss_dist"].isfinite()
+
+
+def test_features_and_region_logits_can_be_distilled_together():
+    cfg = distiller("roi_head.bbox_head.fc_cls")
+    for side in ("student", "teacher"):
+        cfg[f"{side}_recorders"]["neck"] = dict(type="mmrazor.ModuleOutputs", source="neck")
+    cfg["distill_losses"]["loss_neck"] = dict(type="mmdist.ChannelRelationLoss")
+    cfg["loss_forward_mappings"]["loss_neck"] = dict(
+        preds_S=dict(recorder="neck", from_student=True), preds_T=dict(recorder="neck", from_student=False)
+    )
+    found = losses(two_stage(distiller=cfg), detector_batch())
+    assert found["distill.loss_neck"] > 0
+    assert found["distill.loss_dist"] > 0
+
+
+def test_a_student_without_known_regions_is_refused_with_an_explanation(monkeypatch):
+    model = two_stage()
+    monkeypatch.delattr(type(model.student.roi_head), "_bbox_forward")
+    with pytest.raises(MMDistError, match="the regions of teacher and student are not the same"):
+        losses(model, detector_batch())
