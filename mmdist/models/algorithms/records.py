@@ -10,6 +10,7 @@ from mmrazor.models.task_modules.recorder.base_recorder import BaseRecorder
 from torch import nn
 
 from mmdist.errors import ConfigError, nearest
+from mmdist.models.recorders.base import InstanceRecorder
 
 SIDES = ("student", "teacher")
 
@@ -67,10 +68,12 @@ def check_fired(recorders: RecorderManager, side: str) -> None:
     """
     for name, recorder in silent(recorders).items():
         hint = (
-            "it did not fire in the forward pass; where its method is called directly, as mmseg does with its heads, "
-            f"use dict(type='mmdist.Method', source='{recorder.source}.forward')"
+            recorder.why_silent()
+            if isinstance(recorder, InstanceRecorder)
+            else "where its method is called directly, as mmseg does with its heads, use "
+            f"dict(type='mmdist.Method', source='{recorder.source}.forward')"
         )
-        wanted = f"a module that the {side} calls (tools/analysis_tools/list_modules.py lists them)"
+        wanted = f"something that fires in a pass of the {side} (tools/analysis_tools/list_modules.py lists it)"
         raise ConfigError(recorder_key(side, name), recorder.source, wanted, hint)
 
 

@@ -88,7 +88,7 @@ class InstanceRecorder(BaseRecorder):
         """
         count = len(self._data_buffer)
         if not count:
-            raise MMDistError(f"recorder {self} did not fire in this iteration: {self._why_silent()}")
+            raise MMDistError(f"recorder {self} did not fire in this iteration: {self.why_silent()}")
         if not -count <= record_idx < count:
             allowed = "0" if count == 1 else f"0 to {count - 1}"
             times = "once" if count == 1 else f"{count} times"
@@ -140,7 +140,7 @@ class InstanceRecorder(BaseRecorder):
         """Stop, if it has begun."""
 
     @abstractmethod
-    def _why_silent(self) -> str:
+    def why_silent(self) -> str:
         """What to do about a recorder that heard nothing."""
 
     def __repr__(self) -> str:

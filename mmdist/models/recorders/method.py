@@ -58,7 +58,7 @@ class MethodRecorder(InstanceRecorder):
     def _listen(self, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
         self._record(self._tap, args, kwargs, outputs)
 
-    def _why_silent(self) -> str:
+    def why_silent(self) -> str:
         return (
             f"{silent_hints(self.source)}nobody called this method of this instance; "
             "tools/analysis_tools/list_modules.py shows which modules run, and their mode decides which methods"

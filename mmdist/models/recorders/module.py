@@ -69,7 +69,7 @@ class ModuleRecorder(InstanceRecorder):
             self._handle.remove()
             self._handle = None
 
-    def _why_silent(self) -> str:
+    def why_silent(self) -> str:
         module = find_module(self.model, self.source) if self.model is not None else None
         inside = ""
         if isinstance(module, nn.Sequential) and len(module):

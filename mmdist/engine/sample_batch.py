@@ -1,0 +1,148 @@
+"""One batch to run a model on: a real one where the data is there, random pictures otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmdist.engine.preflight.data import check_data
+from mmdist.errors import MMDistError
+
+LIBRARIES = ("mmdet", "mmseg", "mmpretrain")
+SIZES = {"mmdet": (320, 320), "mmseg": (512, 512), "mmpretrain": (224, 224)}
+CROPS = ("RandomCrop", "CenterCrop", "RandomResizedCrop")
+
+
+def library_of(model: nn.Module) -> str | None:
+    """The task library that a model's class, or one that it inherits from, belongs to.
+
+    Example:
+        >>> library_of(nn.Linear(1, 1)) is None
+        True
+    """
+    packages = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    return next((package for package in packages if package in LIBRARIES), None)
+
+
+def real_batch(cfg: Config, batch_size: int) -> dict[str, Any]:
+    """One batch of the training data.
+
+    Args:
+        cfg (Config): With ``train_dataloader``.
+        batch_size (int): Pictures in it.
+
+    Returns:
+        dict[str, Any]: As the dataloader gives it, for the model's data preprocessor.
+
+    Raises:
+        MMDistError: The data is not there, or the dataloader fails.
+    """
+    loader = cfg.get("train_dataloader")
+    if not isinstance(loader, dict):
+        raise MMDistError("the config has no train_dataloader")
+    check_data(cfg, ("train",))
+    left_out = ("persistent_workers", "pin_memory", "prefetch_factor", "timeout", "num_batch_per_epoch")
+    kept = {name: value for name, value in loader.items() if name not in left_out}
+    try:
+        return next(iter(Runner.build_dataloader({**kept, "batch_size": batch_size, "num_workers": 0}, seed=0)))
+    except StopIteration as error:
+        raise MMDistError(f"the training data has not one batch of {batch_size}") from error
+    except Exception as error:  # whatever a dataset raises: random pictures serve too
+        raise MMDistError(f"the train dataloader gives no batch: {first_line(error)}") from error
+
+
+def random_batch(cfg: Config, model: nn.Module, batch_size: int, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Random pictures with data samples of the model's task library: class 0 everywhere, and boxes for detectors.
+
+    Args:
+        cfg (Config): Where the size is looked for.
+        model (nn.Module): Of mmdet, mmseg or mmpretrain; another gets pictures alone.
+        batch_size (int): Pictures in the batch.
+        size (tuple[int, int], optional): Height and width in pixels; see :func:`image_size`.
+
+    Returns:
+        dict[str, Any]: For the model's data preprocessor.
+    """
+    library = library_of(model)
+    height, width = size or image_size(cfg, model)
+    mean = getattr(model.data_preprocessor, "mean", None)
+    shape = (mean.numel() if isinstance(mean, Tensor) else 3, height, width)
+    make = {"mmdet": _detection, "mmseg": _segmentation, "mmpretrain": _classification}.get(library or "", _pictures)
+    return make(model, batch_size, shape)
+
+
+def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
+    """Height and width that the config trains on: of the data preprocessor, of a crop, else one usual for the task.
+
+    Args:
+        cfg (Config): The whole config.
+        model (nn.Module): The built student, or plain model.
+
+    Returns:
+        tuple[int, int]: In pixels.
+    """
+    library = library_of(model)
+    found = getattr(model.data_preprocessor, "size", None) if library == "mmseg" else None
+    loader = cfg.get("train_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, dict) else None
+    while isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
+        dataset = dataset["dataset"]
+    steps = dataset.get("pipeline") if isinstance(dataset, dict) and library != "mmdet" else None
+    for step in steps or ():
+        if found is None and isinstance(step, dict) and str(step.get("type")).rpartition(".")[2] in CROPS:
+            found = step.get("crop_size", step.get("scale"))
+    if isinstance(found, int):
+        return found, found
+    if isinstance(found, list | tuple) and len(found) == 2:
+        return int(found[0]), int(found[1])
+    return SIZES.get(library or "", (224, 224))
+
+
+def first_line(error: BaseException) -> str:
+    """An exception as one line, its type before."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _images(count: int, shape: tuple[int, int, int]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(count)]
+
+
+def _pictures(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    return {"inputs": _images(count, shape)}
+
+
+def _samples(kind: Callable[..., Any], count: int, shape: tuple[int, int, int]) -> list[Any]:
+    size = shape[1:]
+    return [kind(metainfo={"img_shape": size, "ori_shape": size, "pad_shape": size}) for _ in range(count)]
+
+
+def _classification(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    from mmpretrain.structures import DataSample
+
+    samples = [sample.set_gt_label(0) for sample in _samples(DataSample, count, shape)]
+    return {"inputs": _images(count, shape), "data_samples": samples}
+
+
+def _segmentation(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    samples = _samples(SegDataSample, count, shape)
+    for sample in samples:
+        sample.gt_sem_seg = PixelData(data=torch.zeros((1, *shape[1:]), dtype=torch.long))
+    return {"inputs": _images(count, shape), "data_samples": samples}
+
+
+def _detection(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    from mmdet.testing import demo_mm_inputs
+
+    batch = demo_mm_inputs(count, [shape] * count, with_mask=bool(getattr(model, "with_mask", False)))
+    for sample in batch["data_samples"]:
+        sample.gt_instances.labels.zero_()  # the one class that every detector has
+    return batch
