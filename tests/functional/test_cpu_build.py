@@ -137,3 +137,22 @@ def test_scores_far_apart_equal_float64() -> None:
         (got,) = torch.autograd.grad(dist_loss(student, teacher, activation=activation), student)
         (want,) = torch.autograd.grad(dist_loss(exact, teacher.double(), activation=activation), exact)
         torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-5 * want.abs().max().item())
+
+
+def test_the_number_of_threads_does_not_change_the_result() -> None:
+    needs_a_compiler()
+    torch.manual_seed(0)
+    student, teacher = torch.randn(3, 19, 61, 67), torch.randn(3, 19, 61, 67)
+    mask = torch.rand(3, 61, 67) < 0.8
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            leaf = student.clone().requires_grad_()
+            loss = dist_loss(leaf, teacher, mask=mask)
+            found.append((loss.item(), torch.autograd.grad(loss, leaf)[0]))
+    finally:
+        torch.set_num_threads(before)
+    for value, gradient in found[1:]:
+        assert value == pytest.approx(found[0][0], rel=1e-7)
+        torch.testing.assert_close(gradient, found[0][1], rtol=1e-5, atol=1e-7 * found[0][1].abs().max().item())
