@@ -12,6 +12,7 @@ from mmdist.version import __version__
 COMMANDS = {
     "train": "train a model: a plain one, or a student under a teacher",
     "test": "evaluate a model on the test data of its config",
+    "export": "write the student of a distillation run into a file of its own",
     "doctor": "say which packages are installed, which are supported, and what to do",
 }
 

@@ -1,0 +1,11 @@
+"""Write the student of a distillation run into a file of its own. `--help` lists the options."""
+
+import sys
+
+try:
+    from mmdist.cli.export import main
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
+
+if __name__ == "__main__":
+    sys.exit(main())
