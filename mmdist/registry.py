@@ -14,8 +14,8 @@ from mmengine.registry import Registry
 
 MODELS = Registry("model", parent=ROOT_MODELS, scope="mmdist", locations=["mmdist.models"])
 TASK_UTILS = Registry("task util", parent=ROOT_TASK_UTILS, scope="mmdist", locations=["mmdist.models"])
-HOOKS = Registry("hook", parent=ROOT_HOOKS, scope="mmdist", locations=["mmdist.engine"])
-LOOPS = Registry("loop", parent=ROOT_LOOPS, scope="mmdist", locations=["mmdist.engine"])
+HOOKS = Registry("hook", parent=ROOT_HOOKS, scope="mmdist", locations=["mmdist.engine.hooks"])
+LOOPS = Registry("loop", parent=ROOT_LOOPS, scope="mmdist", locations=["mmdist.engine.loops"])
 
 
 __all__ = ["HOOKS", "LOOPS", "MODELS", "TASK_UTILS"]

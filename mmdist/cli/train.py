@@ -85,12 +85,21 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     export_local_rank(args)
     cfg = configure(args)
+    if cfg.get("resume"):
+        from mmdist.engine.hooks.fallback import fall_back
+
+        fall_back(cfg)
     preflight(cfg, ("train", "val") if cfg.get("val_cfg") is not None else ("train",))
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
+    from mmdist.engine.hooks import Preempted
     from mmdist.engine.runner import build_runner
 
-    build_runner(cfg).train()
+    try:
+        build_runner(cfg).train()
+    except Preempted:
+        end_launch()
+        raise
     end_launch()
 
 
@@ -103,6 +112,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
     Returns:
         int: Exit code.
+
+    Raises:
+        SystemExit: With code 75, after a signal has ended the run early and a checkpoint has been saved.
     """
     args = build_parser(prog).parse_args(argv)
     return run_reported(lambda: run(args))

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 
 from mmdist import compat
 from mmdist.engine.config import did_you_mean
+from mmdist.engine.hooks import add_default_hooks
 from mmdist.engine.lookup import REGISTRIES, find_type, parameters
 from mmdist.errors import ConfigError, MMDistError, nearest
 
@@ -39,7 +40,9 @@ def build_runner(cfg: Config) -> Runner:
     compat.apply()  # again: mmengine's runner, which needs a fix, is imported only now
     with nothing_left_behind(Path(cfg.work_dir)):
         try:
-            return Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+            runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+            add_default_hooks(runner)
+            return runner
         except MMDistError:
             raise
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
