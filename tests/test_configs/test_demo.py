@@ -26,7 +26,7 @@ def write_data(name: str, root: Path) -> None:
         write_segmentation(root, 2, 128)
     elif "trees" in name:
         write_detection(root, ("tree",), 400)
-    elif "retinanet" in name:
+    elif "rcnn" in name or "retinanet" in name:
         write_detection(root, DIGITS)
     else:
         write_segmentation(root, 11)
@@ -55,13 +55,22 @@ def test_a_demo_config_trains_two_iterations_and_validates(name, tmp_path):
     assert runner.iter == 2
     assert all(value == value and abs(value) < 1e4 for value in losses.data[0])
     distilled = [key for key in runner.message_hub.log_scalars if key.startswith("train/distill.loss_dist")]
-    assert bool(distilled) == name.startswith("dist_")
+    assert bool(distilled) == name.startswith(("dist_", "distplus_"))
+    acclimated = [key for key in runner.message_hub.log_scalars if key.startswith("train/distill.loss_teacher")]
+    assert bool(acclimated) == name.startswith("distplus_")
     assert (tmp_path / "work" / "iter_2.pth").is_file()
 
 
-def test_the_demo_uses_every_config_and_no_other():
+def test_the_demo_uses_every_config_but_those_of_dist_plus_and_of_two_stages():
     used = {name for demo in DEMOS for name in (demo.teacher, demo.student, demo.distilled)}
-    assert used == set(CONFIGS)
+    assert used == {name for name in CONFIGS if not name.startswith("distplus_") and "rcnn" not in name}
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("distplus_")])
+def test_a_config_of_dist_plus_has_one_of_dist_with_the_same_student_and_teacher(name):
+    plus, plain = (Config.fromfile(FOLDER / file).model for file in (name, name.replace("distplus_", "dist_")))
+    assert plus.architecture == plain.architecture
+    assert plus.teacher == plain.teacher
 
 
 @pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.name)

@@ -61,3 +61,12 @@ def test_clipped_gradients_are_those_of_plain_training(tmp_path: Path) -> None:
     optimizer = dict(type="SGD", lr=0.01, momentum=0.9)
     wrapper = dict(optimizer=optimizer, clip_grad=dict(max_norm=0.01))
     assert_same_training(plain_run("mmpretrain", tmp_path, optim_wrapper=wrapper), dict(features=True))
+
+
+def test_layerwise_learning_rates_are_those_of_plain_training(tmp_path: Path) -> None:
+    wrapper = dict(
+        optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+        constructor="mmpretrain.LearningRateDecayOptimWrapperConstructor",
+        paramwise_cfg=dict(layer_decay_rate=0.5),
+    )
+    assert_same_training(plain_run("mmpretrain", tmp_path, optim_wrapper=wrapper), dict(features=True))
