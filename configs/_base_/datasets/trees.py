@@ -6,7 +6,7 @@ metainfo = dict(classes=("tree",))
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
-    # One photograph gives nearly all of these tiles: without colours and sizes that vary, other photographs stay strange.
+    # One photograph gives nearly all of these tiles: unless colours and sizes vary, other photographs stay strange.
     dict(type="RandomResize", scale=(256, 256), ratio_range=(0.8, 1.6), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(256, 256)),
     dict(type="RandomFlip", prob=[0.4, 0.4], direction=["horizontal", "vertical"]),

@@ -1,5 +1,5 @@
-# Faster R-CNN with ResNet-18 for small pictures: no pretrained weights (so no frozen stage, and norm layers that learn),
-# levels of stride 4 to 32, anchors and regions as many as such pictures need.
+# Faster R-CNN with ResNet-18 for small pictures: no pretrained weights (so no frozen stage, and norm layers that
+# learn), levels of stride 4 to 32, anchors and regions as many as such pictures need.
 _base_ = ["mmdet::_base_/models/faster-rcnn_r50_fpn.py"]
 model = dict(
     backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),
