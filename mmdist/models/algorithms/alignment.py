@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from mmengine.model import BaseModel
 from mmrazor.models.distillers import BaseDistiller
 from torch import Tensor
 
 from mmdist.errors import ConfigError, MMDistError
-from mmdist.models.algorithms.passes import forward_features
+from mmdist.models.algorithms.probing import probe
 from mmdist.models.algorithms.records import empty
 from mmdist.models.connectors import AlignConnector
 from mmdist.models.losses.levels import Maps
-
-SIDE = 64  # pixels of the picture that shapes are read from, where the model does not say
 
 
 def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: BaseModel) -> None:
@@ -33,7 +30,7 @@ def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: Base
         return
     try:
         for side, model in (("student", student), ("teacher", teacher)):
-            _probe(distiller, model, side)
+            _record_empty_picture(distiller, model, side)
         for connector, name, record, other in _uses(distiller):
             mine, theirs = _record(distiller, record), _record(distiller, other)
             if mine is None or theirs is None:
@@ -87,18 +84,10 @@ def _channels(maps: Maps) -> list[int]:
     return [level.shape[1] for level in levels]
 
 
-@torch.no_grad()
-def _probe(distiller: BaseDistiller, model: BaseModel, side: str) -> None:
+def _record_empty_picture(distiller: BaseDistiller, model: BaseModel, side: str) -> None:
     recorders = getattr(distiller, f"{side}_recorders")
-    sources = [recorder.source for recorder in recorders.recorders.values()]
-    was_training = {module: module.training for module in model.modules()}
-    parameter = next(model.parameters())
-    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
-    height, width = (size, size) if isinstance(size, int) else size
-    model.eval()
     try:
-        with recorders:
-            forward_features(model, parameter.new_zeros(1, 3, height, width), None, sources)
+        probe(model, recorders)
     except MMDistError:
         raise
     except Exception as error:
@@ -107,6 +96,3 @@ def _probe(distiller: BaseDistiller, model: BaseModel, side: str) -> None:
             raise ConfigError(
                 "model.distiller.connectors", "in_channels=None", f"in_channels and out_channels: {error}"
             ) from error
-    finally:
-        for module, training in was_training.items():
-            module.training = training

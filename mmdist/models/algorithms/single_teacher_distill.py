@@ -12,12 +12,12 @@ from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.utils import add_prefix
 from torch import Tensor, nn
 
-from mmdist.compat.inplace import disable_inplace
 from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
+from mmdist.models.algorithms.probing import keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.teacher import Teacher
 from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights, warn_random_teacher
@@ -32,9 +32,9 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
 
     Takes MMRazor's config keys. Against MMRazor's class: the teacher is no part of the model (not of its parameters,
     state, optimizer, moving average or DDP buckets), is in evaluation mode as a whole, gets pictures in its own
-    normalisation, runs no further than what is recorded and never computes its loss; recorded activations are not
-    overwritten by in-place modules and are let go after the losses; wrong sources and weights are errors; building
-    the teacher draws no random number that the student would have drawn.
+    normalisation, runs no further than what is recorded and never computes its loss; in-place modules that would
+    overwrite a record are switched off; records are let go after the losses; wrong sources and weights are errors;
+    building the teacher draws no random number that the student would have drawn.
 
     Args:
         distiller (dict | BaseDistiller): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``.
@@ -96,8 +96,6 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             elif not random_teacher:
                 warn_random_teacher(teacher)
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
-        if not teacher_module_inplace:
-            disable_inplace(model)
         if not teacher_trainable:
             model.requires_grad_(False).eval()
         # A plain object, so that nn.Module does not know of it.
@@ -112,6 +110,9 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.distiller.prepare_from_student(self.student)
         self._prepare_teacher()
         with isolated_randomness():
+            for side, manager in records.managers(self.distiller):
+                if not (self.module_inplace if side == "student" else teacher_module_inplace):
+                    keep_records(self.student if side == "student" else model, manager)
             shape_connectors(self.distiller, self.student, model)
 
         self.teacher_trainable = teacher_trainable
@@ -163,8 +164,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         return (depth, layers) if param_name.startswith(own) else (layers - 1, layers)
 
     def set_module_inplace_false(self, architecture: nn.Module, varstr: str) -> None:
-        """Switch in-place modules off; MMRazor's own traversal finds none on current PyTorch."""
-        disable_inplace(architecture)
+        """Nothing yet: MMRazor's constructor comes too early to know what is recorded, see ``keep_records``."""
 
     def train(self, mode: bool = True) -> SingleTeacherDistill:
         """Training mode for the student; a teacher that does not train stays in evaluation mode as a whole."""

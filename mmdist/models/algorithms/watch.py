@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder, RecorderManager
+from torch import Tensor
 
 from mmdist.models.recorders import MethodRecorder, ModuleRecorder
 
@@ -20,13 +21,13 @@ class EnoughRecorded(Exception):
 class _Buffer(list):
     """A recorder's buffer that reports every record."""
 
-    def __init__(self, report: Callable[[], None]) -> None:
+    def __init__(self, report: Callable[[Any], None]) -> None:
         super().__init__()
         self._report = report
 
     def append(self, record: Any) -> None:
         super().append(record)
-        self._report()
+        self._report(record)
 
 
 def watchable(recorders: RecorderManager) -> bool:
@@ -51,21 +52,52 @@ def stop_after(recorders: RecorderManager, total: int) -> Iterator[None]:
     """
     made = 0
 
-    def report() -> None:
+    def report(record: Any) -> None:
         nonlocal made
         made += 1
         if made == total:
             raise EnoughRecorded
 
-    for recorder in _counted(recorders):
+    with _reporting(recorders, report), suppress(EnoughRecorded):
+        yield
+
+
+@contextmanager
+def noted_versions(recorders: RecorderManager) -> Iterator[list[tuple[Tensor, int]]]:
+    """Inside, every tensor that is recorded is put into the list, with its version: one that grows was overwritten.
+
+    To be entered after the recorders, whose buffers are new then.
+    """
+    noted: list[tuple[Tensor, int]] = []
+
+    def report(record: Any) -> None:
+        noted.extend((tensor, tensor._version) for tensor in _tensors(record))
+
+    with _reporting(recorders, report):
+        yield noted
+
+
+@contextmanager
+def _reporting(recorders: RecorderManager, report: Callable[[Any], None]) -> Iterator[None]:
+    able = [recorder for recorder in _counted(recorders) if isinstance(recorder, WATCHABLE)]
+    for recorder in able:
         recorder._data_buffer = _Buffer(report)
     try:
         yield
-    except EnoughRecorded:
-        pass
     finally:
-        for recorder in _counted(recorders):  # plain lists again, which can be copied and pickled
+        for recorder in able:  # plain lists again, which can be copied and pickled
             recorder._data_buffer = list(recorder.data_buffer)
+
+
+def _tensors(record: Any) -> Iterator[Tensor]:
+    """All tensors of a record."""
+    if isinstance(record, Tensor):
+        yield record
+    elif isinstance(record, dict):
+        yield from _tensors(list(record.values()))
+    elif isinstance(record, list | tuple):
+        for part in record:
+            yield from _tensors(part)
 
 
 def _counted(recorders: RecorderManager) -> list:

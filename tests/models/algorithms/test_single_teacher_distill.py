@@ -52,6 +52,22 @@ def test_in_place_modules_are_switched_off_so_that_records_are_not_overwritten()
     assert torch.equal(outputs["raw"], outputs["copy"])
 
 
+def test_in_place_modules_stay_where_they_leave_the_records_as_they_were():
+    model = algorithm(distiller=distiller("head.fc"))
+    for side in (model.student, model.teacher):
+        assert any(getattr(module, "inplace", False) for module in side.modules())
+    plain = algorithm(distiller=distiller("head.fc"), module_inplace=True, teacher_module_inplace=True)
+    assert plain.state_dict().keys() == model.state_dict().keys()
+
+
+def test_each_side_keeps_its_in_place_modules_by_itself():
+    cfg = distiller("backbone.layer1")
+    cfg["teacher_recorders"]["logits"]["source"] = "backbone.bn1"  # the ReLU that follows overwrites it
+    model = algorithm(teacher=classifier(), distiller=cfg)
+    assert any(getattr(module, "inplace", False) for module in model.student.modules())
+    assert not any(getattr(module, "inplace", False) for module in model.teacher.modules())
+
+
 def test_pictures_are_prepared_as_in_plain_training_of_the_student():
     given = dict(type="mmpretrain.ClsDataPreprocessor", mean=[7, 7, 7], std=[1, 1, 1])
     model = algorithm(data_preprocessor=given)  # as the runner hands down a config's top-level one
