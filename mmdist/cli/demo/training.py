@@ -13,6 +13,7 @@ from mmdist.cli.demo.history import History, read_history, read_validations
 from mmdist.cli.demo.process import Progress, run
 from mmdist.cli.demo.schedule import iterations_of, length_options, relocation_options
 from mmdist.cli.demo.stages import Stage, read_json
+from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.config import load_config
 from mmdist.errors import ConfigError, MMDistError
 
@@ -183,7 +184,7 @@ def _run(place: Place, training: Training, stage: Stage, command: list[str], pro
     if begun and start is None:  # interrupted before its first checkpoint
         shutil.rmtree(stage.folder)
         stage.begin()
-    resumed = int(start.stem.rpartition("_")[2]) if start else 0
+    resumed = _iterations(start) if start else 0
     if resumed < training.iterations:
         place.run([*command, *(["--resume"] if start else [])], training.label, log, progress)
     checkpoint = latest_checkpoint(stage.folder)
@@ -201,6 +202,14 @@ def _run(place: Place, training: Training, stage: Stage, command: list[str], pro
         resumed=resumed,
         command=["python", *map(place.shown, command)],
     )
+
+
+def _iterations(checkpoint: Path) -> int:
+    """Of a checkpoint; one that was saved because the training was told to stop does not have it in its name."""
+    number = checkpoint.stem.rpartition("_")[2]
+    if number.isdigit():
+        return int(number)
+    return load_checkpoint_file(checkpoint, map_location="cpu")["meta"]["iter"]
 
 
 def _evaluate(place: Place, training: Training, checkpoint: Path, log: Path, progress: Progress) -> float:
