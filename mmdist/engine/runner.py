@@ -38,18 +38,24 @@ def build_runner(cfg: Config) -> Runner:
         MMDistError: The model cannot be built from the config. The work dir is as it was before.
     """
     compat.apply()  # again: mmengine's runner, which needs a fix, is imported only now
-    with nothing_left_behind(Path(cfg.work_dir)):
-        try:
-            runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
-            add_default_hooks(runner)
-            return runner
-        except MMDistError:
+    with nothing_left_behind(Path(cfg.work_dir)), explained(cfg):
+        runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+        add_default_hooks(runner)
+        return runner
+
+
+@contextmanager
+def explained(cfg: Config) -> Iterator[None]:
+    """Inside, what registries and constructors say of a mistake in the config becomes a ``ConfigError``."""
+    try:
+        yield
+    except MMDistError:
+        raise
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        mistake = explain(error, cfg)
+        if mistake is None:
             raise
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            mistake = explain(error, cfg)
-            if mistake is None:
-                raise
-            raise mistake from error
+        raise mistake from error
 
 
 @contextmanager

@@ -34,6 +34,8 @@ def check_pair(student: Tensor, teacher: Tensor, names: tuple[str, str] = ("logi
             raise TypeError(f"{name} must be of a floating-point dtype, got {tensor.dtype}")
         if tensor.ndim < 2:
             raise ValueError(f"{name} must be (N, C) or (N, C, *spatial), got shape {tuple(tensor.shape)}")
+        if not tensor.shape[1]:
+            raise ValueError(f"{name} must have at least one class or channel, got shape {tuple(tensor.shape)}")
     if student.shape != teacher.shape:
         raise ValueError(
             f"{names[0]} and {names[1]} must have one shape, got {tuple(student.shape)} and {tuple(teacher.shape)}"

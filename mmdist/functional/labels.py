@@ -1,4 +1,4 @@
-"""Label maps: which positions count."""
+"""Label maps at the size of logits."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def valid_mask(labels: Tensor, size: Sequence[int], ignore_index: int = 255) -> Tensor:
-    """The positions whose label counts, at the size of the logits.
-
-    Label maps are usually larger than the logits; each position of the logits
-    takes its nearest label.
+def nearest_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Label maps at another size: each position takes its nearest label.
 
     Args:
         labels (Tensor): (N,) or (N, *spatial) integer labels.
-        size (Sequence[int]): Spatial size of the logits; empty for (N, C).
-        ignore_index (int): The label that does not count. Defaults to 255.
+        size (Sequence[int]): Spatial size to come to; empty for (N,).
 
     Returns:
-        Tensor: (N, *size) bool, True where the label counts.
+        Tensor: (N, *size), the same labels where the size is the same, else int64.
 
     Raises:
         TypeError: Labels that are not integers.
@@ -29,8 +25,8 @@ def valid_mask(labels: Tensor, size: Sequence[int], ignore_index: int = 255) -> 
 
     Example:
         >>> import torch
-        >>> valid_mask(torch.tensor([[[0, 255], [1, 2]]]), (2, 2)).tolist()
-        [[[True, False], [True, True]]]
+        >>> nearest_labels(torch.tensor([[[0, 1, 2, 3]] * 4]), (2, 2)).tolist()
+        [[[0, 2], [0, 2]]]
     """
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise TypeError(f"labels must be integers, got {labels.dtype}")
@@ -39,7 +35,7 @@ def valid_mask(labels: Tensor, size: Sequence[int], ignore_index: int = 255) -> 
             f"labels must be (N, *spatial) with {len(size)} spatial dimensions as the logits, "
             f"got shape {tuple(labels.shape)}"
         )
-    valid = labels != ignore_index
     if tuple(labels.shape[1:]) == tuple(size):
-        return valid
-    return F.interpolate(valid.unsqueeze(1).float(), size=tuple(size), mode="nearest").squeeze(1).bool()
+        return labels
+    # float64 holds every label that an index can be
+    return F.interpolate(labels.unsqueeze(1).double(), size=tuple(size), mode="nearest").squeeze(1).long()

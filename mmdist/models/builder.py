@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import load_state_dict
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmrazor.registry import MODELS
+from torch import Tensor
 
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
 
@@ -103,6 +105,27 @@ def _names_pretrained(init_cfg: dict | list | None) -> bool:
     return any(cfg.get("type") == "Pretrained" for cfg in configs)
 
 
+def unfit_keys(model: BaseModel, state: Mapping[str, Tensor]) -> list[str]:
+    """What a model needs and weights do not have, by name, with the reason."""
+    own = model.state_dict()
+    missing = [f"{name} (missing)" for name in own if name not in state]
+    return missing + [
+        f"{name} ({tuple(state[name].shape)} in the file, {tuple(value.shape)} in the model)"
+        for name, value in own.items()
+        if name in state and state[name].shape != value.shape
+    ]
+
+
+def first_keys(keys: Sequence[str], most: int = 10) -> str:
+    """The first keys of a list, and how many more there are.
+
+    Example:
+        >>> first_keys(['a', 'b', 'c'], most=2)
+        'a, b and 1 more'
+    """
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
 def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False) -> None:
     """Load a checkpoint in full: what the model needs and the file lacks is an error.
 
@@ -118,18 +141,11 @@ def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False)
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
     state = checkpoint.get("state_dict", checkpoint)
     state = {name.removeprefix("module."): value for name, value in state.items()}
-    own = model.state_dict()
-    wrong = [f"{name} (missing)" for name in own if name not in state]
-    wrong += [
-        f"{name} ({tuple(state[name].shape)} in the file, {tuple(value.shape)} in the model)"
-        for name, value in own.items()
-        if name in state and state[name].shape != value.shape
-    ]
+    own, wrong = model.state_dict(), unfit_keys(model, state)
     if wrong:
-        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         text = (
             f"{key} = {path!r} does not fit {type(model).__name__}: {len(wrong)} of {len(own)} keys: "
-            f"{', '.join(wrong[:10])}{more}"
+            f"{first_keys(wrong)}"
         )
         if not partly or len(wrong) == len(own):
             raise CheckpointError(f"{text}. Is it the checkpoint of this config?")

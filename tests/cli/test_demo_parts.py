@@ -24,7 +24,8 @@ from mmdist.cli.demo.history import History
 from mmdist.cli.demo.results import Results, as_json, equal_time_iterations, table
 from mmdist.cli.demo.schedule import iterations_of, length_options, relocation_options
 from mmdist.cli.demo.training import Trained, Training, option_arguments
-from mmdist.errors import ConfigError, MMDistError
+from mmdist.engine import atomic
+from mmdist.errors import CheckpointError, ConfigError, MMDistError
 
 SCHEDULERS = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=50),
@@ -161,8 +162,8 @@ def test_a_note_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(_: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(stages.os, "fsync", fail)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(atomic.os, "fsync", fail)
+    with pytest.raises(CheckpointError, match=r"done\.json could not be written: no space"):
         stages.write_json(path, {"metric": 2})
     assert json.loads(path.read_text()) == {"metric": 1}
 

@@ -312,6 +312,21 @@ def test_an_incoming_gradient_scales_the_gradient():
     torch.testing.assert_close(3 * once, thrice)
 
 
+@pytest.mark.parametrize("shape", [(4, 0), (2, 0, 3, 3)])
+def test_logits_without_a_class_are_an_error_that_says_so(shape, form):
+    with pytest.raises(ValueError, match="logits_s must have at least one class"):
+        dist_loss(torch.zeros(shape, requires_grad=True), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (0, 5, 4, 4), (2, 5, 0, 3)])
+def test_an_empty_batch_gives_0_and_an_empty_gradient(shape, form):
+    student = torch.zeros(shape, requires_grad=True)
+    loss = dist_loss(student, torch.zeros(shape))
+    loss.backward()
+    assert loss.item() == 0
+    assert student.grad.shape == shape
+
+
 @pytest.mark.slow
 def test_compiled_equals_eager():
     student, teacher = pair(2, 5, 8, 8, dtype=torch.float32)

@@ -13,9 +13,9 @@ from helpers.tiny_run import ROOT, run_tool, write_run
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmdist.engine.module_table import merged, outputs_of, stride
-from mmdist.engine.module_trace import trace
 from mmdist.engine.modules import list_modules
+from mmdist.engine.modules.table import merged, outputs_of, stride
+from mmdist.engine.modules.trace import trace
 from mmdist.errors import ConfigError, MMDistError
 
 spec = importlib.util.spec_from_file_location("list_modules", ROOT / "tools" / "analysis_tools" / "list_modules.py")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 try:
     from mmdist.cli.options import KeyValueAction
     from mmdist.cli.report import run_reported
-    from mmdist.engine.module_listing import write_json
     from mmdist.engine.modules import MODES, list_modules
+    from mmdist.engine.modules.listing import write_json
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
 

@@ -1,34 +1,8 @@
-# DIST+ on a segmenter: DIST on the logits, both relations on the feature before the classifier, and a teacher whose
-# last layers (`acclimated`, in the config) come to meet the student. mmseg calls the head's method, not the head.
+# DIST+ on a segmenter: the feature before the classifier. mmseg calls the head's method, not the head.
+_base_ = ["distplus.py"]
 recorders = dict(
     logits=dict(type="mmdist.Module", source="decode_head.conv_seg"),
     feature=dict(type="mmdist.Method", source="decode_head._forward_feature"),
 )
 labels = dict(labels=dict(type="mmdist.Module", source="decode_head.loss_decode", what="inputs"))
-feature_S = dict(recorder="feature", from_student=True, connector="align")
-feature_T = dict(recorder="feature", from_student=False)
-distiller = dict(
-    type="mmrazor.ConfigurableDistiller",
-    student_recorders=dict(**recorders, **labels),
-    teacher_recorders=recorders,
-    connectors=dict(align=dict(type="mmdist.AlignConnector")),
-    distill_losses=dict(
-        loss_dist=dict(type="mmdist.DISTLoss", loss_weight=1.0),
-        loss_channel=dict(type="mmdist.ChannelRelationLoss", loss_weight=1.0),
-        loss_spatial=dict(type="mmdist.SpatialRelationLoss", loss_weight=1.0),
-        loss_teacher=dict(type="mmdist.AcclimationLoss", loss_weight=1.0),
-    ),
-    loss_forward_mappings=dict(
-        loss_dist=dict(
-            logits_S=dict(recorder="logits", from_student=True),
-            logits_T=dict(recorder="logits", from_student=False),
-        ),
-        loss_channel=dict(preds_S=feature_S, preds_T=feature_T),
-        loss_spatial=dict(preds_S=feature_S, preds_T=feature_T),
-        loss_teacher=dict(
-            preds_T=dict(recorder="logits", from_student=False),
-            preds_S=dict(recorder="logits", from_student=True),
-            gt_labels=dict(recorder="labels", from_student=True, data_idx=1),
-        ),
-    ),
-)
+distiller = dict(student_recorders=dict(**recorders, **labels), teacher_recorders=recorders)

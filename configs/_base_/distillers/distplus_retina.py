@@ -1,41 +1,39 @@
-# DIST+ on RetinaNet: DIST on the class scores of the three finest levels, both relations on the pyramid, and a teacher
-# whose last layers (`acclimated`, in the config) come to meet the student, at the anchors that have an object.
-# `num_classes` of the acclimation is that of the data.
+# DIST+ on RetinaNet: the class scores of the three finest levels, one record and one loss a level, and the pyramid. The
+# teacher is acclimated at the anchors that have an object; `num_classes` is that of the data.
+_base_ = ["distplus.py"]
 levels = range(3)
 recorders = dict(
-    scores=dict(type="mmdist.Module", source="bbox_head.retina_cls"),
-    pyramid=dict(type="mmdist.Module", source="neck"),
+    logits=dict(type="mmdist.Module", source="bbox_head.retina_cls"),
+    feature=dict(type="mmdist.Module", source="neck"),
 )
 labels = dict(labels=dict(type="mmdist.Module", source="bbox_head.loss_cls", what="inputs"))
-pyramid_S = dict(recorder="pyramid", from_student=True, connector="align")
-pyramid_T = dict(recorder="pyramid", from_student=False)
+relations = {name: _base_.distiller.distill_losses[name] for name in ("loss_channel", "loss_spatial")}
+mappings = {name: _base_.distiller.loss_forward_mappings[name] for name in relations}
 dist = dict(type="mmdist.DISTLoss", activation="sigmoid", loss_weight=1.0)
 acclimation = dict(type="mmdist.AcclimationLoss", activation="sigmoid", num_classes=10, loss_weight=1.0)
 distiller = dict(
-    type="mmrazor.ConfigurableDistiller",
     student_recorders=dict(**recorders, **labels),
     teacher_recorders=recorders,
-    connectors=dict(align=dict(type="mmdist.AlignConnector")),
     distill_losses=dict(
-        loss_channel=dict(type="mmdist.ChannelRelationLoss", loss_weight=1.0),
-        loss_spatial=dict(type="mmdist.SpatialRelationLoss", loss_weight=1.0),
+        _delete_=True,
+        **relations,
         **{f"loss_dist_{level}": dist for level in levels},
         **{f"loss_teacher_{level}": acclimation for level in levels},
     ),
     loss_forward_mappings=dict(
-        loss_channel=dict(preds_S=pyramid_S, preds_T=pyramid_T),
-        loss_spatial=dict(preds_S=pyramid_S, preds_T=pyramid_T),
+        _delete_=True,
+        **mappings,
         **{
             f"loss_dist_{level}": dict(
-                logits_S=dict(recorder="scores", from_student=True, record_idx=level),
-                logits_T=dict(recorder="scores", from_student=False, record_idx=level),
+                logits_S=dict(recorder="logits", from_student=True, record_idx=level),
+                logits_T=dict(recorder="logits", from_student=False, record_idx=level),
             )
             for level in levels
         },
         **{
             f"loss_teacher_{level}": dict(
-                preds_T=dict(recorder="scores", from_student=False, record_idx=level),
-                preds_S=dict(recorder="scores", from_student=True, record_idx=level),
+                preds_T=dict(recorder="logits", from_student=False, record_idx=level),
+                preds_S=dict(recorder="logits", from_student=True, record_idx=level),
                 gt_labels=dict(recorder="labels", from_student=True, record_idx=level, data_idx=1),
             )
             for level in levels

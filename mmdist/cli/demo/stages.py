@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mmdist.engine import atomic
 from mmdist.errors import MMDistError
 
 STARTED, DONE = "started.json", "done.json"
@@ -25,12 +26,7 @@ STARTED, DONE = "started.json", "done.json"
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, default=str) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    atomic.write_text(json.dumps(content, indent=1, default=str) + "\n", path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,13 +40,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def sha256(path: Path) -> str:
     """Checksum of a file, or '' where it is missing."""
-    if not path.is_file():
-        return ""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return atomic.file_hash(path) if path.is_file() else ""
 
 
 class Stage:

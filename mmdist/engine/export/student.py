@@ -121,19 +121,14 @@ def check_fit(model: BaseModel, state: Mapping[str, Tensor], path: str, key: str
     Raises:
         CheckpointError: They are not; lists keys.
     """
+    from mmdist.models.builder import first_keys, unfit_keys
+
     own = model.state_dict()
-    wrong = [f"{name} (missing)" for name in own if name not in state]
-    wrong += [
-        f"{name} ({tuple(state[name].shape)} in the file, {tuple(value.shape)} in the model)"
-        for name, value in own.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    wrong += [f"{name} (not in the model)" for name in state if name not in own]
+    wrong = unfit_keys(model, state) + [f"{name} (not in the model)" for name in state if name not in own]
     if wrong:
-        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise CheckpointError(
             f"the student in {path} does not fit {type(model).__name__} of {key}: {len(wrong)} of "
-            f"{len(own.keys() | state.keys())} keys: {', '.join(wrong[:10])}{more}. Is it the config of this run?"
+            f"{len(own.keys() | state.keys())} keys: {first_keys(wrong)}. Is it the config of this run?"
         )
 
 

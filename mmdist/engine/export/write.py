@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ import torch
 from torch import Tensor
 
 from mmdist.compat.checkpoint import load_checkpoint_file
-from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
+from mmdist.engine import atomic
+from mmdist.errors import ConfigError, MissingPackageError, nearest
 
 PTH, SAFETENSORS = ".pth", ".safetensors"
 SUFFIXES = (PTH, SAFETENSORS)
@@ -96,21 +96,9 @@ def replacing(out: Path, content: bytes) -> Iterator[Path]:
     Raises:
         CheckpointError: It cannot be written.
     """
-    target = out.resolve()  # a link stays a link
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            yield temporary
-            os.replace(temporary, target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise CheckpointError(f"OUT = {str(out)!r} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic.replacing(out.resolve()) as temporary:  # a link stays a link
+        temporary.write_bytes(content)
+        yield temporary
 
 
 def plain(value: Any) -> Any:
@@ -132,11 +120,3 @@ def plain(value: Any) -> Any:
 def _own_storage(value: Tensor) -> Tensor:
     # A view would take along everything that it is a view of.
     return value.clone() if value.untyped_storage().nbytes() > value.numel() * value.element_size() else value
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,7 +11,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmengine.runner import Runner
 
-from mmdist.engine.hooks import atomic
+from mmdist.engine import atomic
 from mmdist.engine.hooks.resume import collect_random_states
 from mmdist.errors import ConfigError
 from mmdist.registry import HOOKS

@@ -67,9 +67,15 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
             if name not in cfg:
                 raise ConfigError(key, cfg["type"], f"`{name}` too")
             check_part(cfg[name], scope, f"{key}.{name}")
-        if not isinstance(cfg.get("distiller"), dict):
+        weighting = cfg.get("weighting")
+        if isinstance(weighting, dict):
+            check_arguments(weighting, find_type(weighting.get("type"), scope, f"{key}.weighting.type"), f"{key}.weighting")
+        elif weighting is not None:
+            raise ConfigError(f"{key}.weighting", weighting, "a dict with `type`")
+        if isinstance(cfg.get("distiller"), dict):
+            check_distiller(cfg["distiller"], scope, f"{key}.distiller")
+        elif weighting is None or cfg.get("distiller") is not None:
             raise ConfigError(f"{key}.distiller", cfg.get("distiller"), "a dict with `type`")
-        check_distiller(cfg["distiller"], scope, f"{key}.distiller")
         return
     _check_children(cfg, scope, key)
 

@@ -71,10 +71,7 @@ def _record(distiller: BaseDistiller, record: dict) -> Maps | None:
     recorder = side.get_recorder(record["recorder"])
     if record.get("record_idx", 0) >= len(recorder.data_buffer):
         return None
-    found = recorder.get_record_data(record.get("record_idx", 0), record.get("data_idx"))
-    if isinstance(found, list | tuple) and len(found) == 1:
-        found = found[0]
-    return found
+    return recorder.get_record_data(record.get("record_idx", 0), record.get("data_idx"))
 
 
 def _channels(maps: Maps) -> list[int]:

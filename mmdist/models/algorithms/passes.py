@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 from mmengine.model import BaseModel
@@ -32,6 +33,10 @@ def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None,
         samples (Sequence, optional): The data samples; two-stage detectors and transformers read their sizes.
         sources (Iterable[str]): What is recorded.
     """
+    head = getattr(model, "decode_head", None)
+    if "batch_data_samples" in signature(getattr(head, "forward", forward_features)).parameters:
+        head.forward(model.extract_feat(inputs), samples)  # Mask2Former's, which mmseg's `tensor` mode calls without
+        return
     heads = getattr(model, AUXILIARY_HEAD, None)
     if heads is None or not any(under(source, AUXILIARY_HEAD) for source in sources):
         model(inputs, samples, mode="tensor")

@@ -23,6 +23,11 @@ def managers(distiller: BaseDistiller) -> Iterator[tuple[str, RecorderManager]]:
             yield side, manager
 
 
+def add_recorders(distiller: BaseDistiller, configs: dict[str, dict]) -> None:
+    """More recorders of the teacher than the user's config names."""
+    distiller.teacher_recorders.recorders.update(RecorderManager(configs).recorders)
+
+
 def recorder_key(side: str, name: str) -> str:
     """Where a recorder's source stands in the user's config."""
     return f"model.distiller.{side}_recorders.{name}.source"

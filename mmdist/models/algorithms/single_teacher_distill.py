@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
+from mmdist.models.algorithms.normalisation import translation
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.teacher import Teacher
 from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights, warn_random_teacher
+from mmdist.models.weightings import RDDWeighting
 from mmdist.registry import MODELS
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -37,7 +40,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     building the teacher draws no random number that the student would have drawn.
 
     Args:
-        distiller (dict | BaseDistiller): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``.
+        distiller (dict | BaseDistiller, optional): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``;
+            None: one that compares nothing, for a weighting alone.
         teacher (str | dict | BaseModel): Config path, ``pkg::`` path, config or built model.
         architecture (str | dict | BaseModel): The student, likewise.
         teacher_ckpt (str, optional): File or URL of the teacher's weights.
@@ -52,6 +56,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
         acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
             (``mmdist.AcclimationLoss``). Defaults to none.
+        weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.
         data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
@@ -62,7 +67,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
 
     def __init__(
         self,
-        distiller: dict | BaseDistiller,
+        distiller: dict | BaseDistiller | None,
         teacher: ModelSource,
         architecture: ModelSource,
         teacher_ckpt: str | None = None,
@@ -76,6 +81,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teacher_dtype: str | None = None,
         teacher_channels_last: bool = False,
         acclimated: Sequence[str] = (),
+        weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
@@ -95,16 +101,25 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 load_weights(model, teacher_ckpt, "model.teacher_ckpt", partly=random_teacher)
             elif not random_teacher:
                 warn_random_teacher(teacher)
+            distiller = {"type": "mmrazor.ConfigurableDistiller"} if distiller is None else distiller
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
         if not teacher_trainable:
             model.requires_grad_(False).eval()
-        # A plain object, so that nn.Module does not know of it.
-        self._teacher = Teacher(model, DTYPES.get(teacher_dtype), teacher_channels_last)
         if teacher_trainable:
             self._modules["teacher"] = model
         self.acclimated = acclimated_modules(model, acclimated)
-        self._teacher.trains = len(self.acclimated) > 0
+        # A plain object, so that nn.Module does not know of it.
+        self._teacher = Teacher(
+            model,
+            translation(self.data_preprocessor, getattr(model, "data_preprocessor", None)),
+            dtype=DTYPES.get(teacher_dtype),
+            channels_last=teacher_channels_last,
+            acclimated=len(self.acclimated) > 0,
+        )
 
+        self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
+        if self.weighting is not None:
+            records.add_recorders(self.distiller, self.weighting.connect(self.student, model))
         for side, manager in records.managers(self.distiller):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
         self.distiller.prepare_from_student(self.student)
@@ -202,7 +217,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teaching = not self.distillation_stopped
         if teaching:
             self._prepare_teacher()
-            pictures = self._teacher.prepare(inputs, self.data_preprocessor)
+            pictures = self._teacher.prepare(inputs)
         by_rois = teaching and any(under(r.source, ROI_HEAD) for r in distiller.teacher_recorders.recorders.values())
         distiller.set_deliveries_override(False)
         if by_rois:
@@ -224,11 +239,15 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         if teaching:
             records.check_fired(distiller.student_recorders, "student")
             losses.update(add_prefix(self._distill_losses(), "distill"))
+            losses.update(self.weighting.logs() if self.weighting is not None else {})
         return losses
 
     def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
-        with self.distiller.student_recorders, self.distiller.deliveries, grad:
+        weighted = nullcontext()
+        if self.weighting is not None and not self.distillation_stopped:
+            weighted = self.weighting.applied(self.student, self.distiller.teacher_recorders)
+        with self.distiller.student_recorders, self.distiller.deliveries, weighted, grad:
             return self.student(inputs, samples, mode="loss")
 
     def _distill_losses(self) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
-from mmdist.models.algorithms.normalisation import translation
+from mmdist.models.algorithms.normalisation import Translation
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features, forward_rois, under
 from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
@@ -28,15 +28,26 @@ class Teacher:
 
     Args:
         model (BaseModel): The model; stays in evaluation mode.
+        translate (Translation, optional): What makes the student's pictures the teacher's; None: they are the same.
         dtype (torch.dtype, optional): Autocast to this dtype; None: as the student.
         channels_last (bool): Run in this memory format.
+        acclimated (bool): Whether some of its modules train, so that the pass needs gradients.
     """
 
-    def __init__(self, model: BaseModel, dtype: torch.dtype | None = None, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        translate: Translation | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+        acclimated: bool = False,
+    ) -> None:
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.translate = translate
         self.dtype = dtype
         self.channels_last = channels_last
-        self.trains = False  # whether some of its modules are acclimated
+        self.acclimated = acclimated
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
         self._features: Any = None
@@ -47,10 +58,9 @@ class Teacher:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_features": None}
 
-    def prepare(self, inputs: Tensor, student: torch.nn.Module | None) -> Tensor:
+    def prepare(self, inputs: Tensor) -> Tensor:
         """The student's pictures as the teacher's own data preprocessor would have made them."""
-        translate = translation(student, getattr(self.model, "data_preprocessor", None))
-        inputs = inputs if translate is None else translate(inputs)
+        inputs = inputs if self.translate is None else self.translate(inputs)
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
     def record(self, recorders: RecorderManager, inputs: Tensor, samples: Sequence | None, *, whole: bool) -> None:
@@ -108,5 +118,5 @@ class Teacher:
     def _context(self, inputs: Tensor) -> Iterator[None]:
         """Gradients for acclimated modules alone; autocast where the teacher has a dtype of its own."""
         cast = nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
-        with torch.set_grad_enabled(self.trains and torch.is_grad_enabled()), cast:
+        with torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled()), cast:
             yield

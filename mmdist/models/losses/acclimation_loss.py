@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
 from mmdist.functional import acclimation_loss
 from mmdist.functional.checks import check_choice, check_non_negative, check_positive
+from mmdist.models.losses.levels import label_map
 from mmdist.registry import MODELS
 
 
@@ -75,13 +75,7 @@ class AcclimationLoss(nn.Module):
             )
             mask = (target >= 0) & (target < self.num_classes)
         else:
-            if target.is_floating_point():
-                target = target.argmax(1)
-            if target.ndim == preds_T.ndim and target.shape[1] == 1:
-                target = target.squeeze(1)
-            if target.shape[1:] != preds_T.shape[2:]:
-                size = tuple(preds_T.shape[2:])
-                target = F.interpolate(target.unsqueeze(1).float(), size=size, mode="nearest").squeeze(1).long()
+            target = label_map(preds_T, target.argmax(1) if target.is_floating_point() else target)
             mask = target != self.ignore_index
         loss = acclimation_loss(preds_T, preds_S, target, tau=self.tau, activation=self.activation, mask=mask)
         return self.loss_weight * loss

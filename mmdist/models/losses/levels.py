@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmdist.functional import valid_mask
+from mmdist.functional.labels import nearest_labels
 
 Maps = Tensor | Sequence[Tensor]
 
@@ -38,27 +38,38 @@ def pair_levels(student: Maps, teacher: Maps, names: tuple[str, str]) -> list[tu
     return list(zip(*sides, strict=True))
 
 
-def label_mask(logits: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
-    """The positions of ``logits`` whose label counts, or None without labels.
+def label_map(logits: Tensor, gt_labels: Tensor) -> Tensor:
+    """The labels of the positions of ``logits``.
 
     Args:
         logits (Tensor): (N, C) or (N, C, *spatial).
-        gt_labels (Tensor, optional): (N,) or (N, *label size) integers; (N, 1, *label size) is accepted too,
-            as data samples stack to that.
-        ignore_index (int): The label that does not count.
+        gt_labels (Tensor): (N,) or (N, *label size) integers; (N, 1, *label size) is accepted too, as data samples
+            stack to that.
 
     Returns:
-        Tensor | None: (N, *spatial) bool.
+        Tensor: (N, *spatial) integers.
     """
-    if gt_labels is None:
-        return None
     if not isinstance(gt_labels, Tensor):
         raise TypeError(f"gt_labels must be a tensor of integers, got {type(gt_labels).__name__}")
     if gt_labels.ndim == logits.ndim and gt_labels.shape[1] == 1:
         gt_labels = gt_labels.squeeze(1)
     if gt_labels.shape[0] != logits.shape[0]:
         raise ValueError(f"gt_labels has {gt_labels.shape[0]} samples but the logits have {logits.shape[0]}")
-    return valid_mask(gt_labels, logits.shape[2:], ignore_index)
+    return nearest_labels(gt_labels, logits.shape[2:])
+
+
+def label_mask(logits: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
+    """The positions of ``logits`` whose label counts, or None without labels.
+
+    Args:
+        logits (Tensor): (N, C) or (N, C, *spatial).
+        gt_labels (Tensor, optional): See :func:`label_map`.
+        ignore_index (int): The label that does not count.
+
+    Returns:
+        Tensor | None: (N, *spatial) bool.
+    """
+    return None if gt_labels is None else label_map(logits, gt_labels) != ignore_index
 
 
 def check_teacher(loss: Tensor, teacher: Sequence[Tensor], name: str) -> None:

@@ -14,7 +14,8 @@ from helpers.tiny_run import ROOT, environment
 from helpers.toy_runner import Mean, toy
 
 from mmdist.compat.checkpoint import load_checkpoint_file
-from mmdist.engine.hooks import CheckpointHook, atomic
+from mmdist.engine import atomic
+from mmdist.engine.hooks import CheckpointHook
 from mmdist.errors import CheckpointError, ConfigError
 
 # One process that has imported torch forks savers and kills them, so that fifty kills take seconds. A checkpoint says
@@ -23,7 +24,7 @@ KILLS = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from mmdist.engine.hooks import atomic
+from mmdist.engine import atomic
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 
 from mmdist import compat
 from mmdist.engine.cpu import adapt_to_cpu
-from mmdist.errors import ConfigError, MMDistError
+from mmdist.errors import ConfigError
 
 
 def build_models(cfg: Config) -> dict[str, BaseModel]:
@@ -27,7 +27,7 @@ def build_models(cfg: Config) -> dict[str, BaseModel]:
     """
     compat.apply()
     from mmdist.engine.preflight.model import check_part
-    from mmdist.engine.runner import explain
+    from mmdist.engine.runner import explained
     from mmdist.models.builder import build_model
 
     if not isinstance(cfg.get("model"), dict):
@@ -45,15 +45,8 @@ def build_models(cfg: Config) -> dict[str, BaseModel]:
         preprocessor = cfg.get("data_preprocessor") if side == "model" else _preprocessor(cfg)
         if side != "teacher" and isinstance(source, dict) and "type" in source and preprocessor is not None:
             source = {"data_preprocessor": preprocessor, **source}
-        try:
+        with explained(cfg):
             models[side] = build_model(source, key).to(get_device())
-        except MMDistError:
-            raise
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            mistake = explain(error, cfg)
-            if mistake is None:
-                raise
-            raise mistake from error
     return models
 
 

@@ -12,9 +12,9 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
 from mmdist.engine.config import load_config
-from mmdist.engine.model_pair import build_models
-from mmdist.engine.module_listing import Listing
-from mmdist.engine.module_trace import ModuleTrace, Shape, trace
+from mmdist.engine.modules.listing import Listing
+from mmdist.engine.modules.models import build_models
+from mmdist.engine.modules.trace import ModuleTrace, Shape, trace
 from mmdist.engine.overrides import merge_options
 from mmdist.errors import ConfigError, MMDistError
 
@@ -82,7 +82,7 @@ def _check(depth: int | None, size: tuple[int, int] | None, batch_size: int) -> 
 def _batch(
     cfg: Config, model: BaseModel, batch_size: int, size: tuple[int, int] | None
 ) -> tuple[dict[str, Any], bool, list[str]]:
-    from mmdist.engine.sample_batch import random_batch, real_batch
+    from mmdist.engine.modules.batch import random_batch, real_batch
 
     if size is None:
         try:
@@ -100,7 +100,7 @@ def _run(
     side: str, model: BaseModel, first: BaseModel, data: dict, modes: tuple[str, ...], notices: list[str]
 ) -> tuple[list[ModuleTrace], str, Shape]:
     """One pass, in the first mode that works; the batch is prepared by the student for both, as in distillation."""
-    from mmdist.engine.sample_batch import first_line
+    from mmdist.engine.modules.batch import first_line
 
     mode, *others = modes
     model.train(mode == "loss" and side != "teacher")

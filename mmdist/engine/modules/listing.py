@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdist.engine.module_table import LEGEND, stride, table
-from mmdist.engine.module_trace import ModuleTrace, Shape
-from mmdist.errors import ConfigError
+from mmdist.engine import atomic
+from mmdist.engine.modules.table import LEGEND, stride, table
+from mmdist.engine.modules.trace import ModuleTrace, Shape
+from mmdist.errors import CheckpointError, ConfigError
 
 
 @dataclass
@@ -68,11 +68,7 @@ def write_json(listing: Listing, path: str) -> None:
     Raises:
         ConfigError: It does not, or cannot be written to.
     """
-    file = Path(path)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(listing.as_dict(), indent=1) + "\n", "utf-8")
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError("--json", path, "a file that can be written", error.strerror or "") from error
+        atomic.write_text(json.dumps(listing.as_dict(), indent=1) + "\n", Path(path))
+    except CheckpointError as error:
+        raise ConfigError("--json", path, "a file that can be written", str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmdist.engine.module_trace import ModuleTrace, Part, Shape
+from mmdist.engine.modules.trace import ModuleTrace, Part, Shape
 
 HEAD = ("type", "calls", "output", "stride")
 MOST_LINES = 12

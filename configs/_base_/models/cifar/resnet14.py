@@ -1,0 +1,3 @@
+# resnet14 of the CIFAR-100 distillation tables.
+_base_ = ["resnet8.py"]
+model = dict(backbone=dict(depth=14))

@@ -1,0 +1,3 @@
+# vgg16 (with batch norm) of the CIFAR-100 distillation tables.
+_base_ = ["vgg8.py"]
+model = dict(backbone=dict(depth=16))

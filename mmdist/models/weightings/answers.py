@@ -1,0 +1,70 @@
+"""What the teacher's recorders hold, in the form in which the student's losses compare it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdist.errors import ConfigError
+from mmdist.functional.queries import query_logits
+from mmdist.models.weightings.targets import ANCHORS, Target
+
+
+class Answers:
+    """The teacher's logits of one iteration.
+
+    Args:
+        records (Mapping[str, Sequence]): What each recorder recorded; the last counts.
+    """
+
+    def __init__(self, records: Mapping[str, Sequence]) -> None:
+        self.records = records
+        self._rows: dict[str, int] = {}  # of a detector's head: how many rows of anchors have been handed out
+
+    def logits(self, target: Target, name: str, student: Tensor) -> Tensor:
+        """The teacher's logits for one call of a student's loss.
+
+        Args:
+            target (Target): The student's loss.
+            name (str): The recorder.
+            student (Tensor): The student's logits in this call.
+
+        Returns:
+            Tensor: (N, C, h, w), (N, C), or, of a detector, (R, C), its rows in the student's order.
+
+        Raises:
+            ConfigError: The teacher answers another question: other classes, anchors or images.
+        """
+        answer = self.records[name][-1]
+        logits = self._level(answer, name, student) if target.kind == ANCHORS else as_logits(answer)
+        if logits is None or logits.ndim != student.ndim or logits.shape[:2] != student.shape[:2]:
+            given = "something else" if logits is None else tuple(logits.shape)
+            wanted = f"logits of the student's images and classes, {tuple(student.shape)}"
+            hint = "teacher and student need the same classes, and anchors; weighting.teacher_logits names a method"
+            raise ConfigError(f"model.teacher: {target.teacher}", given, wanted, hint)
+        return logits.detach()
+
+    def _level(self, answer: Any, name: str, student: Tensor) -> Tensor | None:
+        # RetinaNet's head calls its loss level by level, FCOS's once for all levels.
+        levels = answer[0] if isinstance(answer, tuple) else answer
+        classes = student.shape[1]
+        if not isinstance(levels, list | tuple) or any(level.shape[1] % classes for level in levels):
+            return None
+        rows = torch.cat([level.movedim(1, -1).reshape(-1, classes) for level in levels])
+        start = self._rows.get(name, 0)
+        self._rows[name] = end = start + student.shape[0]
+        return rows[start:end]
+
+
+def as_logits(answer: Any) -> Tensor | None:
+    """The logits that a head returns: a map, scores for each image, or Mask2Former's queries as a map; else None."""
+    if isinstance(answer, Tensor):
+        return answer
+    if isinstance(answer, list | tuple) and len(answer) == 2:
+        scores, masks = (part[-1] if isinstance(part, list | tuple) and part else part for part in answer)
+        if isinstance(scores, Tensor) and isinstance(masks, Tensor) and scores.ndim == 3 and masks.ndim == 4:
+            return query_logits(scores, masks)
+    return None
