@@ -10,6 +10,7 @@ from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecor
 from torch import Tensor
 
 from mmdist.models.recorders import MethodRecorder, ModuleRecorder
+from mmdist.models.recorders.owners import tensors
 
 WATCHABLE = (ModuleInputsRecorder, ModuleOutputsRecorder, ModuleRecorder, MethodRecorder)  # append to `data_buffer`
 
@@ -71,7 +72,7 @@ def noted_versions(recorders: RecorderManager) -> Iterator[list[tuple[Tensor, in
     noted: list[tuple[Tensor, int]] = []
 
     def report(record: Any) -> None:
-        noted.extend((tensor, tensor._version) for tensor in _tensors(record))
+        noted.extend((tensor, tensor._version) for tensor in tensors(record))
 
     with _reporting(recorders, report):
         yield noted
@@ -87,17 +88,6 @@ def _reporting(recorders: RecorderManager, report: Callable[[Any], None]) -> Ite
     finally:
         for recorder in able:  # plain lists again, which can be copied and pickled
             recorder._data_buffer = list(recorder.data_buffer)
-
-
-def _tensors(record: Any) -> Iterator[Tensor]:
-    """All tensors of a record."""
-    if isinstance(record, Tensor):
-        yield record
-    elif isinstance(record, dict):
-        yield from _tensors(list(record.values()))
-    elif isinstance(record, list | tuple):
-        for part in record:
-            yield from _tensors(part)
 
 
 def _counted(recorders: RecorderManager) -> list:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional import acclimation_loss
-from mmdist.functional.checks import check_choice, check_non_negative, check_positive
-from mmdist.models.losses.levels import label_map
+from mmdist.functional.checks import check_choice, check_positive
+from mmdist.models.losses.targets import anchor_rows, class_map
+from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
 
 @MODELS.register_module()
-class AcclimationLoss(nn.Module):
+class AcclimationLoss(WeightedLoss):
     """DIST+: bring the teacher nearer to the student on the classes that are not the target.
 
     The gradient goes to the teacher, to the modules that ``model.acclimated`` names. See
@@ -25,6 +26,8 @@ class AcclimationLoss(nn.Module):
         ignore_index (int): Positions with this label are left out. Defaults to 255.
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor. Anchors
             without an object are left out.
+        warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
+        warmup_iters (int): The same in iterations. Defaults to 0.
 
     Example:
         >>> import torch
@@ -42,15 +45,15 @@ class AcclimationLoss(nn.Module):
         activation: str = "softmax",
         ignore_index: int = 255,
         num_classes: int | None = None,
+        warmup_epochs: int = 0,
+        warmup_iters: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, warmup_epochs, warmup_iters)
         check_positive("AcclimationLoss.tau", tau)
-        check_non_negative("AcclimationLoss.loss_weight", loss_weight)
         check_choice("AcclimationLoss.activation", activation, ("softmax", "sigmoid"))
         if num_classes is not None and num_classes < 1:
             raise ConfigError("AcclimationLoss.num_classes", num_classes, "a number above 0, or None")
         self.tau = tau
-        self.loss_weight = loss_weight
         self.activation = activation
         self.ignore_index = ignore_index
         self.num_classes = num_classes
@@ -67,15 +70,10 @@ class AcclimationLoss(nn.Module):
         Returns:
             Tensor: Scalar.
         """
-        target = gt_labels
+        preds_T, preds_S = (anchor_rows(preds, self.num_classes) for preds in (preds_T, preds_S))
+        target = class_map(preds_T, gt_labels)
+        mask = target != self.ignore_index
         if self.num_classes is not None:
-            preds_T, preds_S = (
-                preds.permute(0, 2, 3, 1).reshape(-1, self.num_classes) if preds.ndim == 4 else preds
-                for preds in (preds_T, preds_S)
-            )
             mask = (target >= 0) & (target < self.num_classes)
-        else:
-            target = label_map(preds_T, target.argmax(1) if target.is_floating_point() else target)
-            mask = target != self.ignore_index
         loss = acclimation_loss(preds_T, preds_S, target, tau=self.tau, activation=self.activation, mask=mask)
-        return self.loss_weight * loss
+        return self.weigh(loss)

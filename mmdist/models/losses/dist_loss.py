@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdist.functional import dist_loss
 from mmdist.functional.checks import check_choice, check_non_negative, check_positive
 from mmdist.functional.relation import ACTIVATIONS
 from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
 
 @MODELS.register_module()
-class DISTLoss(nn.Module):
+class DISTLoss(WeightedLoss):
     """DIST (https://arxiv.org/abs/2205.10536) on logits of any task.
 
     Takes MMRazor's arguments, and is right for maps too: every pixel is a sample. See
@@ -31,6 +32,8 @@ class DISTLoss(nn.Module):
         sync (bool): Statistics over the batch of all processes instead of each process's own, so that N processes
             train as one process on the global batch. Defaults to False, as the official code.
         guard_rel (float): Relative spread below which a student row or column gets no gradient. Defaults to 1e-4.
+        warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
+        warmup_iters (int): The same in iterations. Defaults to 0.
 
     Example:
         >>> import torch
@@ -52,14 +55,15 @@ class DISTLoss(nn.Module):
         ignore_index: int = 255,
         sync: bool = False,
         guard_rel: float = 1e-4,
+        warmup_epochs: int = 0,
+        warmup_iters: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, warmup_epochs, warmup_iters)
         check_positive("DISTLoss.tau", tau)
         check_choice("DISTLoss.activation", activation, ACTIVATIONS)
         for name, value in (
             ("inter_loss_weight", inter_loss_weight),
             ("intra_loss_weight", intra_loss_weight),
-            ("loss_weight", loss_weight),
             ("guard_rel", guard_rel),
         ):
             check_non_negative(f"DISTLoss.{name}", value)
@@ -68,7 +72,6 @@ class DISTLoss(nn.Module):
         self.inter_loss_weight = inter_loss_weight
         self.intra_loss_weight = intra_loss_weight
         self.tau = tau
-        self.loss_weight = loss_weight
         self.teacher_detach = teacher_detach
         self.tau_squared = tau_squared
         self.activation = activation
@@ -105,7 +108,7 @@ class DISTLoss(nn.Module):
             for student, teacher in levels
         )
         check_teacher(loss, [teacher for _, teacher in levels], "logits_T")
-        return self.loss_weight * loss
+        return self.weigh(loss)
 
     def extra_repr(self) -> str:
         """The hyper-parameters, for ``print(model)``."""

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdist.functional import channel_relation_loss, spatial_relation_loss
-from mmdist.functional.checks import check_non_negative
 from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
 
-class _FeatureRelationLoss(nn.Module):
+class _FeatureRelationLoss(WeightedLoss):
     """A relation of features, summed over the levels of a feature pyramid.
 
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
         ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
+        warmup_iters (int): The same in iterations. Defaults to 0.
     """
 
     relation: Callable[..., Tensor]
     min_positions = 1
 
-    def __init__(self, loss_weight: float = 1.0, ignore_index: int = 255) -> None:
-        super().__init__()
-        check_non_negative(f"{type(self).__name__}.loss_weight", loss_weight)
-        self.loss_weight = loss_weight
+    def __init__(
+        self, loss_weight: float = 1.0, ignore_index: int = 255, warmup_epochs: int = 0, warmup_iters: int = 0
+    ) -> None:
+        super().__init__(loss_weight, warmup_epochs, warmup_iters)
         self.ignore_index = ignore_index
 
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
@@ -47,7 +49,7 @@ class _FeatureRelationLoss(nn.Module):
                 mask = label_mask(student, gt_labels, self.ignore_index)
                 loss = loss + type(self).relation(student, teacher, mask=mask)
         check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
-        return self.loss_weight * loss
+        return self.weigh(loss)
 
     def extra_repr(self) -> str:
         """The hyper-parameters, for ``print(model)``."""
@@ -63,6 +65,8 @@ class ChannelRelationLoss(_FeatureRelationLoss):
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
         ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
+        warmup_iters (int): The same in iterations. Defaults to 0.
 
     Example:
         >>> import torch
@@ -83,6 +87,8 @@ class SpatialRelationLoss(_FeatureRelationLoss):
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
         ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
+        warmup_iters (int): The same in iterations. Defaults to 0.
 
     Example:
         >>> import torch

@@ -13,6 +13,7 @@ from mmrazor.models.task_modules.recorder.base_recorder import BaseRecorder
 from torch import nn
 
 from mmdist.errors import ConfigError, MMDistError
+from mmdist.models.recorders.owners import set_owner
 
 WHAT = ("outputs", "inputs")
 
@@ -125,7 +126,9 @@ class InstanceRecorder(BaseRecorder):
         self._disconnect()
 
     def _record(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
-        self._data_buffer.append(outputs if self.what == "outputs" else in_order(function, args, kwargs))
+        record = outputs if self.what == "outputs" else in_order(function, args, kwargs)
+        set_owner(record, self.model)
+        self._data_buffer.append(record)
 
     @abstractmethod
     def _check(self, model: nn.Module) -> None:

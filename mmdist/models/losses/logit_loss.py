@@ -1,0 +1,81 @@
+"""What KD, DKD, NKD and DCKD share as registered losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mmdist.errors import ConfigError
+from mmdist.functional.regions import BASES
+from mmdist.models.losses.levels import Maps, check_teacher, pair_levels
+from mmdist.models.losses.targets import anchor_rows, class_map, is_soft
+from mmdist.models.losses.warmup import WeightedLoss
+
+REDUCTIONS = ("mean", "batchmean")  # MMRazor's names; here both are the mean over what counts
+
+
+class LogitLoss(WeightedLoss):
+    """A loss of logits, summed over the levels of a feature pyramid.
+
+    A subclass names its function and its hyper-parameters, and keeps those as attributes.
+
+    Args:
+        loss_weight (float): Weight of the loss.
+        ignore_index (int): Positions with this label are left out.
+        num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
+        warmup_epochs (int): Epochs in which the weight grows to its full size.
+        warmup_iters (int): The same in iterations.
+    """
+
+    base: str  # as sdd_loss calls it
+    hyper_parameters: tuple[str, ...]
+    needs_labels = True
+
+    def __init__(
+        self, loss_weight: float, ignore_index: int, num_classes: int | None, warmup_epochs: int, warmup_iters: int
+    ) -> None:
+        super().__init__(loss_weight, warmup_epochs, warmup_iters)
+        if num_classes is not None and num_classes < 1:
+            raise ConfigError(f"{type(self).__name__}.num_classes", num_classes, "a number above 0, or None")
+        self.ignore_index = ignore_index
+        self.num_classes = num_classes
+
+    def kwargs(self) -> dict[str, Any]:
+        """The hyper-parameters, as the function takes them."""
+        return {name: getattr(self, name) for name in self.hyper_parameters}
+
+    def counts(self, target: Tensor, num_classes: int) -> Tensor:
+        """The positions that count: those with a label that is a class, where the loss needs one."""
+        mask = target != self.ignore_index
+        return mask & (target >= 0) & (target < num_classes) if self.needs_labels else mask
+
+    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            preds_S (Tensor | Sequence[Tensor]): Student's logits, (N, C) or (N, C, *spatial), or one map a level; with
+                ``num_classes`` also (N, anchors x C, H, W).
+            preds_T (Tensor | Sequence[Tensor]): Teacher's, same shapes.
+            gt_labels (Tensor): (N,) or (N, *label size) integers, the nearest of which counts; (N, C) soft labels; for
+                dense detectors (N x H x W x anchors,), as their heads assign them.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        levels = pair_levels(preds_S, preds_T, ("preds_S", "preds_T"))
+        loss = sum(self._level(student, teacher, gt_labels) for student, teacher in levels)
+        check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
+        return self.weigh(loss)
+
+    def _level(self, student: Tensor, teacher: Tensor, gt_labels: Tensor | None) -> Tensor:
+        student, teacher = (anchor_rows(preds, self.num_classes) for preds in (student, teacher))
+        target = class_map(student, gt_labels) if self.needs_labels or gt_labels is not None else None
+        mask = None if target is None or is_soft(gt_labels) else self.counts(target, student.shape[1])
+        arguments = (target,) if self.needs_labels else ()
+        return BASES[self.base](student, teacher, *arguments, mask=mask, **self.kwargs())
+
+    def extra_repr(self) -> str:
+        """The hyper-parameters, for ``print(model)``."""
+        named = [f"{name}={value!r}" for name, value in self.kwargs().items()]
+        return ", ".join([*named, f"loss_weight={self.loss_weight}"])

@@ -1,0 +1,56 @@
+"""Labels of samples, pixels and anchors as the targets of a loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mmdist.models.losses.levels import label_map
+
+
+def anchor_rows(preds: Tensor, num_classes: int | None) -> Tensor:
+    """The maps of a dense head as one row an anchor, in the order in which the heads flatten their labels.
+
+    Args:
+        preds (Tensor): (N, anchors x C, H, W), or rows already.
+        num_classes (int, optional): C; None: the maps stay.
+
+    Returns:
+        Tensor: (N x H x W x anchors, C), or ``preds``.
+
+    Raises:
+        ValueError: Channels that are no multiple of C.
+    """
+    if num_classes is None or preds.ndim != 4:
+        return preds
+    if preds.shape[1] % num_classes:
+        raise ValueError(f"num_classes = {num_classes}: no divisor of the map's {preds.shape[1]} channels")
+    return preds.permute(0, 2, 3, 1).reshape(-1, num_classes)
+
+
+def is_soft(gt_labels: Tensor | None) -> bool:
+    """Whether the labels are probabilities, as mixup and cutmix make them."""
+    return isinstance(gt_labels, Tensor) and gt_labels.is_floating_point()
+
+
+def class_map(logits: Tensor, gt_labels: Tensor) -> Tensor:
+    """The class of each position of ``logits``; soft labels become the class that has most.
+
+    Args:
+        logits (Tensor): (N, C) or (N, C, *spatial).
+        gt_labels (Tensor): Integers as :func:`label_map` takes them, or soft labels in the shape of the logits.
+
+    Returns:
+        Tensor: (N, *spatial) integers.
+
+    Raises:
+        TypeError: Labels of another type.
+        ValueError: Labels of another shape.
+    """
+    if not is_soft(gt_labels):
+        return label_map(logits, gt_labels)
+    if gt_labels.shape != logits.shape:
+        raise ValueError(
+            f"gt_labels are soft labels of shape {tuple(gt_labels.shape)}: expected the shape of the logits, "
+            f"{tuple(logits.shape)}"
+        )
+    return gt_labels.argmax(1)
