@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mmengine.registry import MODELS
 from mmrazor.models.losses import DKDLoss as RazorDKDLoss
 from mmrazor.models.losses import KLDivergence
 
@@ -162,8 +161,7 @@ def test_anchors_of_a_dense_head_are_rows_in_the_order_of_its_labels(kind):
 
 
 def test_prints_its_hyper_parameters():
-    assert "tau=4.0, alpha=1.0" in repr(DKDLoss()).replace("alpha=1.0, beta=8.0, tau=4.0", "tau=4.0, alpha=1.0")
-    assert "loss_weight=2.0" in repr(MODELS.build(dict(type="mmdist.NKDLoss", loss_weight=2.0)))
+    assert repr(DKDLoss(loss_weight=2.0)) == "DKDLoss(alpha=1.0, beta=8.0, tau=4.0, loss_weight=2.0)"
 
 
 @EVERY
