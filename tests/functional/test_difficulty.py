@@ -49,6 +49,8 @@ def test_heads_that_agree_give_a_weight_of_exactly_one(dtype, align_corners):
     main = (torch.randn(2, 19, 8, 16) * 5).to(dtype)
     for size in (None, (64, 128), (37, 101), (8, 16), (3, 5)):
         assert (rdd_teacher_weight(main, main, size=size, align_corners=align_corners) == 1).all()
+    corner = main[..., :2, :2]  # ones, resized like this, do not stay ones in float32
+    assert (rdd_teacher_weight(corner, corner, size=(48, 48), align_corners=align_corners) == 1).all()
 
 
 def test_the_teacher_weight_is_never_above_one_or_zero_without_need():

@@ -69,7 +69,9 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
             check_part(cfg[name], scope, f"{key}.{name}")
         weighting = cfg.get("weighting")
         if isinstance(weighting, dict):
-            check_arguments(weighting, find_type(weighting.get("type"), scope, f"{key}.weighting.type"), f"{key}.weighting")
+            check_arguments(
+                weighting, find_type(weighting.get("type"), scope, f"{key}.weighting.type"), f"{key}.weighting"
+            )
         elif weighting is not None:
             raise ConfigError(f"{key}.weighting", weighting, "a dict with `type`")
         if isinstance(cfg.get("distiller"), dict):

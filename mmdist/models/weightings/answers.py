@@ -22,7 +22,7 @@ class Answers:
 
     def __init__(self, records: Mapping[str, Sequence]) -> None:
         self.records = records
-        self._rows: dict[str, int] = {}  # of a detector's head: how many rows of anchors have been handed out
+        self._level_of: dict[str, int] = {}  # of a detector's head: how many levels have been handed out
 
     def logits(self, target: Target, name: str, student: Tensor) -> Tensor:
         """The teacher's logits for one call of a student's loss.
@@ -33,7 +33,8 @@ class Answers:
             student (Tensor): The student's logits in this call.
 
         Returns:
-            Tensor: (N, C, h, w), (N, C), or, of a detector, (R, C), its rows in the student's order.
+            Tensor: (N, C, h, w), (N, C), or, of a detector, (R, C), its rows in the student's order: those of the
+            next level, so ask once a call, or of all levels, if the call has so many.
 
         Raises:
             ConfigError: The teacher answers another question: other classes, anchors or images.
@@ -43,7 +44,10 @@ class Answers:
         if logits is None or logits.ndim != student.ndim or logits.shape[:2] != student.shape[:2]:
             given = "something else" if logits is None else tuple(logits.shape)
             wanted = f"logits of the student's images and classes, {tuple(student.shape)}"
-            hint = "teacher and student need the same classes, and anchors; weighting.teacher_logits names a method"
+            hint = (
+                "teacher and student need the same classes and, in detectors, anchors; model.weighting.losses names "
+                "the losses to weigh, model.weighting.teacher_logits the teacher's method"
+            )
             raise ConfigError(f"model.teacher: {target.teacher}", given, wanted, hint)
         return logits.detach()
 
@@ -53,18 +57,25 @@ class Answers:
         classes = student.shape[1]
         if not isinstance(levels, list | tuple) or any(level.shape[1] % classes for level in levels):
             return None
-        rows = torch.cat([level.movedim(1, -1).reshape(-1, classes) for level in levels])
-        start = self._rows.get(name, 0)
-        self._rows[name] = end = start + student.shape[0]
-        return rows[start:end]
+        rows = [level.movedim(1, -1).reshape(-1, classes) for level in levels]
+        if sum(map(len, rows)) == len(student):
+            return torch.cat(rows)
+        position = self._level_of.get(name, 0)
+        self._level_of[name] = position + 1
+        return rows[position] if position < len(rows) else None
 
 
 def as_logits(answer: Any) -> Tensor | None:
-    """The logits that a head returns: a map, scores for each image, or Mask2Former's queries as a map; else None."""
+    """The logits that a head returns: a map, scores for each image, or Mask2Former's queries as a map; else None.
+
+    Of several maps (DANet, EncNet) the first, which mmseg's heads predict from.
+    """
     if isinstance(answer, Tensor):
         return answer
-    if isinstance(answer, list | tuple) and len(answer) == 2:
+    if not isinstance(answer, list | tuple) or not answer:
+        return None
+    if len(answer) == 2:
         scores, masks = (part[-1] if isinstance(part, list | tuple) and part else part for part in answer)
         if isinstance(scores, Tensor) and isinstance(masks, Tensor) and scores.ndim == 3 and masks.ndim == 4:
             return query_logits(scores, masks)
-    return None
+    return answer[0] if isinstance(answer[0], Tensor) and answer[0].ndim == 4 else None

@@ -45,9 +45,8 @@ class LossCall:
             weight (Tensor): As the labels.
             average_over (Tensor | float, optional): What the sum of the weighted losses is divided by; None: leave it.
         """
-        name = weight_parameter(self.module)
-        given = self.bound.arguments.get(name)
-        self.bound.arguments[name] = weight if given is None else given * weight
+        given = self.weight
+        self.bound.arguments[weight_parameter(self.module)] = weight if given is None else given * weight
         if average_over is not None:
             self.bound.arguments["avg_factor"] = average_over
 
@@ -55,6 +54,21 @@ class LossCall:
         """Ignore this label, if the loss can, and the caller does not say what to ignore: DDRNet's head does not."""
         if "ignore_index" in self.signature.parameters:
             self.bound.arguments.setdefault("ignore_index", index)
+
+    @property
+    def weight(self) -> Tensor | None:
+        """The weight of each position that the caller gives."""
+        return self.bound.arguments.get(weight_parameter(self.module))
+
+    @property
+    def reduction_override(self) -> str | None:
+        """The reduction that the caller asks for instead of the loss's own."""
+        return self.bound.arguments.get("reduction_override")
+
+    @property
+    def reduction(self) -> str:
+        """What the loss does with its values: mean, sum or none."""
+        return self.reduction_override or getattr(self.module, "reduction", "mean")
 
     @property
     def args(self) -> tuple:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,9 +56,8 @@ class Maps:
 
     def __init__(self, options: Options, share: float, answers: Answers, opinions: tuple[str, str] | None) -> None:
         self.options, self.share, self.answers, self.opinions = options, share, answers, opinions
-        self.kept: Tensor | None = None  # of the main loss: share of the valid positions that count
-        self.mean: Tensor | None = None  # and their mean weight
-        self.valid: Tensor | None = None  # and their number
+        # Of the main loss, over all of its calls: how many positions are valid, how many of them count, their weights.
+        self.totals: Tensor | None = None
         self._agreement: dict[Any, Tensor] = {}
         self._teacher_probability: dict[Any, tuple[Tensor, Tensor]] = {}
 
@@ -76,32 +76,31 @@ class Maps:
         if target.kind == PIXELS and (label.ndim != 3 or logits.ndim != 4):
             wanted = "a loss of one label for each pixel, (N, H, W)"
             raise ConfigError(f"model.architecture.{target.path}", tuple(label.shape), wanted)
-        valid = label != target.ignore_index if target.kind == PIXELS else label.new_ones(label.shape[:1], dtype=bool)
-        first = self._first(target, name, call) if self.share > 0 else None
-        second = self._second(target, name, call, valid) if self.share < 1 else None
+        ask = functools.cache(lambda recorder: self.answers.logits(target, recorder, call.logits))
+        valid = valid_positions(target, call)
+        first = self._first(target, name, call, ask) if self.share > 0 else None
+        second = self._second(target, name, call, ask, valid) if self.share < 1 else None
         weight, average_over = self._joined(target, first, second, call, valid)
-        if target.main and self.kept is None:
-            self.valid = valid.sum()
-            count = self.valid.clamp_min(1)
-            self.kept = ((weight > 0) & valid).sum() / count
-            self.mean = (weight * valid).sum() / count
+        if target.main:
+            found = [valid.sum(), ((weight > 0) & valid).sum(), (weight * valid).sum()]
+            totals = torch.stack([value.to(weight.dtype) for value in found])
+            self.totals = totals if self.totals is None else self.totals + totals
         return weight, average_over
 
-    def _first(self, target: Target, name: str, call: LossCall) -> Tensor:
+    def _first(self, target: Target, name: str, call: LossCall, ask: Callable[[str], Tensor]) -> Tensor:
         size = call.label.shape[1:] if target.kind == PIXELS else None
         key = name if self.opinions is None else size  # the paper's map is that of the network, for all its heads
         if target.kind == ANCHORS or key not in self._agreement:
             options = dict(size=size, align_corners=self.options.align_corners)
             if self.opinions is None:
-                teacher = self.answers.logits(target, name, call.logits)
-                found = difficulty.entropy_weight(teacher, activation=activation(call), **options)
+                found = difficulty.entropy_weight(both_sides(ask(name)), activation=activation(call), **options)
             else:
-                main, second = (self.answers.logits(target, opinion, call.logits) for opinion in self.opinions)
+                main, second = (both_sides(ask(opinion)) for opinion in self.opinions)
                 found = difficulty.rdd_teacher_weight(main, second, kl_direction=self.options.kl_direction, **options)
             self._agreement[key] = found
         return self._agreement[key]
 
-    def _second(self, target: Target, name: str, call: LossCall, valid: Tensor) -> Tensor:
+    def _second(self, target: Target, name: str, call: LossCall, ask: Callable[[str], Tensor], valid: Tensor) -> Tensor:
         options = dict(
             ignore_index=target.ignore_index, align_corners=self.options.align_corners, activation=activation(call)
         )
@@ -112,8 +111,7 @@ class Maps:
         # Several losses of one head share the teacher's answer, unless the head changes the labels between them.
         known = self._teacher_probability.get(name)
         if target.kind == ANCHORS or known is None or known[0] is not call.label:
-            teacher = both_sides(self.answers.logits(target, name, call.logits))
-            known = call.label, difficulty.label_probability(teacher, call.label, **options)
+            known = call.label, difficulty.label_probability(both_sides(ask(name)), call.label, **options)
             self._teacher_probability[name] = known
         return difficulty.combine_masks(hard, self._hard(known[1], valid), self.options.mode)
 
@@ -131,15 +129,19 @@ class Maps:
         kept = second.to(torch.float32)
         if self.options.class_weight is not None and not call.label.is_floating_point():
             kept = kept * self._class_weight(call.logits, call.label, self.options.class_weight)
-        if target.kind == ANCHORS:
+        if target.kind == ANCHORS or call.reduction != "mean":
             return (kept if first is None else self.share * first + (1 - self.share) * kept), None
-        # A mean over the kept positions; the loss's own class weights take part in its divisor as they do in the loss.
-        own, sigmoid = getattr(call.module, "class_weight", None), activation(call) == "sigmoid"
+        # A mean over the kept positions: over those that a pixel sampler keeps too, and with the loss's own class
+        # weights in the divisor as in the loss.
+        own, sigmoid = getattr(call.module, "class_weight", None), getattr(call.module, "use_sigmoid", False)
         own = (
-            self._class_weight(call.logits, call.label, own) if own and target.kind == PIXELS and not sigmoid else None
+            self._class_weight(call.logits, call.label, own)
+            if own is not None and target.kind == PIXELS and not sigmoid
+            else None
         )
         per_class = call.logits.shape[1] if sigmoid else 1
-        total = (kept if own is None else kept * own).sum() * per_class
+        counted = kept if call.weight is None else kept * call.weight
+        total = (counted if own is None else counted * own).sum() * per_class
         if first is None:
             return kept, total.where(total > 0, 1.0)
         everything = valid if getattr(call.module, "avg_non_ignore", False) else torch.ones_like(valid)
@@ -148,8 +150,18 @@ class Maps:
 
     @staticmethod
     def _class_weight(logits: Tensor, label: Tensor, values: Sequence[float]) -> Tensor:
-        values = torch.as_tensor(values, dtype=torch.float32, device=logits.device)
+        # The background of a detector is no class, and weighs 1.
+        values = torch.tensor([*values, 1.0], dtype=torch.float32, device=logits.device)
         return values[label.clamp(0, len(values) - 1)]
+
+
+def valid_positions(target: Target, call: LossCall) -> Tensor:
+    """Which positions have a label that counts: not ignored, and of a detector not left out by its head."""
+    if target.kind == PIXELS:
+        return call.label != target.ignore_index
+    if target.kind == ANCHORS and call.weight is not None:
+        return call.weight > 0
+    return call.label.new_ones(call.label.shape[:1], dtype=bool)
 
 
 def activation(call: LossCall) -> str:

@@ -141,11 +141,7 @@ class RDDWeighting:
             student (BaseModel): The student, about to be run in ``loss`` mode.
             recorders (RecorderManager): The teacher's, after its pass.
         """
-        share = 0.0 if self.first_stage == "none" else self.stages.first_share()
-        names = map(recorder_name, self._sources())
-        answers = Answers({name: recorders.get_recorder(name).data_buffer for name in names})
-        opinions = None if self.opinions is None else tuple(map(recorder_name, self.opinions))
-        self._maps = Maps(self.options, share, answers, opinions)
+        self._maps = self._present_maps(recorders)
         handles = [
             student.get_submodule(target.path).register_forward_pre_hook(partial(self._weigh, target), with_kwargs=True)
             for target in self.targets
@@ -156,23 +152,48 @@ class RDDWeighting:
             for handle in handles:
                 handle.remove()
 
+    @torch.no_grad()
+    def weight_map(self, student: BaseModel, recorders: RecorderManager, logits: Tensor, label: Tensor) -> Tensor:
+        """What the pixels of the student's main loss weigh in the present iteration.
+
+        Args:
+            student (BaseModel): A segmenter.
+            recorders (RecorderManager): The teacher's, after its pass.
+            logits (Tensor): The student's, (N, C, H, W), at the size of the labels.
+            label (Tensor): (N, H, W). ``min_kept`` counts over all of them.
+
+        Returns:
+            Tensor: (N, H, W).
+        """
+        target = self.targets[0]
+        call = LossCall(student.get_submodule(target.path), (logits, label), {})
+        return self._present_maps(recorders).weight(target, recorder_name(target.teacher), call)[0]
+
     def logs(self) -> dict[str, Tensor]:
         """Of the iteration's main loss: the stage, the share of kept positions and the mean weight."""
         maps, self._maps = self._maps, None
-        if maps is None or maps.kept is None:
+        if maps is None or maps.totals is None:
             return {}
+        valid, kept, weight = maps.totals
         if not self._checked and maps.share < 1:
             self._checked = True  # once: on a GPU, looking at a number waits for it
-            if self.options.mode == "xor" and int(maps.valid) <= (self.options.min_kept or 0):
+            if self.options.mode == "xor" and int(valid) <= (self.options.min_kept or 0):
                 print_log(
-                    f"RDD: {int(maps.valid)} labelled positions in this batch are no more than min_kept = "
+                    f"RDD: {int(valid)} labelled positions in this batch are no more than min_kept = "
                     f"{self.options.min_kept}: all are hard for both networks, mode='xor' keeps none, and the task "
                     "loss is 0. Set a smaller model.weighting.min_kept",
                     "current",
                     logging.WARNING,
                 )
-        stage = maps.kept.new_tensor(float(FIRST if maps.share == 1 else SECOND))
-        return {"rdd.stage": stage, "rdd.kept": maps.kept, "rdd.weight": maps.mean}
+        stage, count = kept.new_tensor(float(FIRST if maps.share == 1 else SECOND)), valid.clamp_min(1)
+        return {"rdd.stage": stage, "rdd.kept": kept / count, "rdd.weight": weight / count}
+
+    def _present_maps(self, recorders: RecorderManager) -> Maps:
+        share = 0.0 if self.first_stage == "none" else self.stages.first_share()
+        names = map(recorder_name, self._sources())
+        answers = Answers({name: recorders.get_recorder(name).data_buffer for name in names})
+        opinions = None if self.opinions is None else tuple(map(recorder_name, self.opinions))
+        return Maps(self.options, share, answers, opinions)
 
     def _sources(self) -> list[str]:
         sources = [target.teacher for target in self.targets]
@@ -180,7 +201,10 @@ class RDDWeighting:
 
     def _weigh(self, target: Target, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
         call = LossCall(module, args, kwargs)
-        call.ignore(target.ignore_index)
+        if call.reduction_override == "none":  # a pixel sampler that looks for the largest losses
+            return args, kwargs
+        if target.kind == PIXELS:
+            call.ignore(target.ignore_index)
         with torch.no_grad():
             weight, average_over = self._maps.weight(target, recorder_name(target.teacher), call)
         call.weigh(weight, average_over)

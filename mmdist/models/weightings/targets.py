@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import nn
@@ -20,6 +21,7 @@ LOSSES = {  # of the task libraries: those that take one weight for each positio
     ANCHORS: ("FocalLoss", "QualityFocalLoss", "CrossEntropyLoss"),
     SAMPLES: ("CrossEntropyLoss", "LabelSmoothLoss"),
 }
+NOTHING_IGNORED = -100  # no class: 255 is one of ImageNet's
 APART = ("BoundaryLoss",)  # PIDNet's: about edges, not about classes
 
 
@@ -31,14 +33,14 @@ class Target:
         path (str): Its name in the student.
         teacher (str): The teacher's method whose answer it is held against.
         kind (str): ``pixels``, ``anchors`` or ``samples``.
-        ignore_index (int): Label that does not count.
+        ignore_index (int): Label that does not count; none, where the task has no such label.
         main (bool): Whether it is the one that the log tells of.
     """
 
     path: str
     teacher: str
     kind: str
-    ignore_index: int = 255
+    ignore_index: int = NOTHING_IGNORED
     main: bool = False
 
 
@@ -76,15 +78,21 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         list[Target]: At least one.
 
     Raises:
-        ConfigError: A loss that takes no weight, or a name in ``only`` that is not there.
+        ConfigError: A loss that takes no weight, a name in ``only`` that is not there, or a teacher of other anchors.
     """
     kind = kind_of(student)
+    if kind == ANCHORS:
+        check_anchors(student.bbox_head, getattr(teacher, "bbox_head", None))
     found: list[tuple[str, nn.Module, str, int]] = []
     for path, head in heads(student, kind):
         attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
+        if not hasattr(head, attribute):
+            wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
+            raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
+        ignored = getattr(head, "ignore_index", 255) if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
-            found.append((name, module, source, getattr(head, "ignore_index", 255)))
+            found.append((name, module, source, ignored))
     if only is not None:
         known = [name for name, *_ in found]
         for name in only:
@@ -151,21 +159,41 @@ def is_apart(module: nn.Module) -> bool:
     return any(cls.__name__ in APART for cls in type(module).__mro__)
 
 
+def check_anchors(student: nn.Module, teacher: nn.Module | None) -> None:
+    """Two detectors' heads have the same anchors; where one has none, the first iteration shows what fits.
+
+    Raises:
+        ConfigError: They have others.
+    """
+    own, others = (getattr(getattr(head, "prior_generator", None), "base_anchors", None) for head in (student, teacher))
+    if own is None or others is None:
+        return
+    same = len(own) == len(others) and all(map(torch.equal, own, others))
+    if not same or student.prior_generator.strides != teacher.prior_generator.strides:
+        given, wanted = (" ".join(repr(head.prior_generator).split()) for head in (teacher, student))
+        raise ConfigError("model.teacher.bbox_head.anchor_generator", given, f"the student's anchors, {wanted}")
+
+
 def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) -> None:
     """The loss takes a weight for each position.
 
     Raises:
         ConfigError: It does not; names it, and what to do.
     """
-    names = [cls.__name__ for cls in type(module).__mro__]
-    own = type(module).__module__.partition(".")[0] not in LIBRARIES
-    inner = getattr(module, "ce", module)  # label smoothing holds the loss that it hands on to
-    multi = (kind == SAMPLES and getattr(inner, "use_sigmoid", False)) or getattr(module, "use_mask", False)
-    if weight_parameter(module) and not multi and (own or any(known in names for known in LOSSES[kind])):
+    if takes_weight(module, kind):
         return
-    others = [other for other, candidate, *_ in found if other != name and weight_parameter(candidate)]
+    others = [other for other, candidate, *_ in found if takes_weight(candidate, kind)]
     hint = f"put {' or '.join(LOSSES[kind])} in its place"
     if others:
         hint += f", or name the losses to weigh: model.weighting.losses = {others}"
     wanted = f"a loss of one label that takes a weight for each of the {kind}"
     raise ConfigError(f"model.architecture.{name}", type(module).__name__, wanted, hint)
+
+
+def takes_weight(module: nn.Module, kind: str) -> bool:
+    """Whether a loss takes a weight for each position, and compares one label a position."""
+    names = [cls.__name__ for cls in type(module).__mro__]
+    own = type(module).__module__.partition(".")[0] not in LIBRARIES
+    inner = getattr(module, "ce", module)  # label smoothing holds the loss that it hands on to
+    multi = (kind == SAMPLES and getattr(inner, "use_sigmoid", False)) or getattr(module, "use_mask", False)
+    return bool(weight_parameter(module)) and not multi and (own or any(known in names for known in LOSSES[kind]))
