@@ -1,9 +1,10 @@
 """Slurm jobs that collide, and messages that say nothing.
 
 Reason: mmengine asks ``scontrol`` for the first node, which is not installed in
-every container and whose error text then becomes the address; it takes port
-29500 for every job, so that two jobs on one node meet in one group; outside
-``srun`` it fails with a KeyError, or waits for processes that nobody started.
+every container and whose error text then becomes the address; it takes a node's
+name for its address, also where slurm knows another; it takes port 29500 for
+every job, so that two jobs on one node meet in one group; outside ``srun`` it
+fails with a KeyError, or waits for processes that nobody started.
 
 Window: every mmengine so far. Called by mmdist's tools before the Runner, which
 keeps an address and a port that are set.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 
 from mmdist.errors import ConfigError
 
@@ -114,13 +116,32 @@ def _first_address() -> str:
     host = first_host(nodes)
     if not host:
         raise _not_in_srun("SLURM_STEP_NODELIST")
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError:
+    if _resolves(host):
+        return host
+    address = _node_address(host)
+    if not _resolves(address):
         # torch would try for minutes before it gave up.
         hint = "set MASTER_ADDR to the address of the first node"
-        raise ConfigError("MASTER_ADDR", host, "a name with an address", hint) from None
-    return host
+        raise ConfigError("MASTER_ADDR", host, "a name with an address", hint)
+    return address
+
+
+def _resolves(name: str) -> bool:
+    try:
+        return bool(name and socket.getaddrinfo(name, None))
+    except OSError:
+        return False
+
+
+def _node_address(host: str) -> str:
+    """Where slurm itself reaches a node whose name says nothing to the name service; empty without an answer."""
+    try:
+        command = ["scontrol", "show", "node", "-o", host]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(r"\bNodeAddr=(\S+)", answer)
+    return found[1] if found else ""
 
 
 def _default_port(rank: int) -> int:

@@ -92,7 +92,11 @@ class PreemptHook(Hook):
             hooks[0].before_train(runner)
         checkpoint = hooks[0].save_preempted(runner)
         if self._group is not None:
-            # A launcher ends all processes when the first is gone: none goes before the file is there.
+            # A launcher ends the others with SIGTERM when the first is gone: none goes before the file is there, and
+            # none is ended on its way out, with a code that is not 75.
+            if threading.current_thread() is threading.main_thread():
+                self._former.pop(signal.SIGTERM, None)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             dist.barrier(group=self._group)
         self._stop_listening()
         if get_rank() == 0:
