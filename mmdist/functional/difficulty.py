@@ -44,7 +44,7 @@ def rdd_teacher_weight(
             paper). Defaults to ``aux_main``.
 
     Returns:
-        Tensor: (N, *spatial) or (N, *size) in [0, 1], 1 = easy; 0 only where exp underflows. float32 (float64 for
+        Tensor: (N, *spatial) or (N, *size) in [0, 1], 1 = easy; 0 only where it underflows. float32 (float64 for
         float64 inputs), without gradient.
 
     Raises:
@@ -96,7 +96,7 @@ def entropy_weight(
         activation (str): ``softmax``, or ``sigmoid`` for one-vs-rest heads. Defaults to ``softmax``.
 
     Returns:
-        Tensor: (N, *spatial) or (N, *size) in [0, 1], 1 = easy; 0 only where exp underflows. float32 (float64 for
+        Tensor: (N, *spatial) or (N, *size) in [0, 1], 1 = easy; 0 only where it underflows. float32 (float64 for
         float64 inputs), without gradient.
 
     Raises:
@@ -355,15 +355,17 @@ def rdd_relative_mask(
 
 def _easiness(divergence: Tensor, size: Sequence[int] | None, align_corners: bool) -> Tensor:
     """exp(-divergence), never above 1, resized; ``divergence`` is used up."""
-    weight = divergence.clamp_min_(0).neg_().exp_()
+    negative = divergence.clamp_min_(0).neg_()
     if size is None:
-        return weight
-    if weight.ndim != 3 or len(size) != 2:
+        return negative.exp_()
+    if negative.ndim != 3 or len(size) != 2:
         raise ValueError(
             f"size = {size!r}: expected (height, width), for logits (N, C, H, W); "
-            f"these have {weight.ndim - 1} spatial dimensions"
+            f"these have {negative.ndim - 1} spatial dimensions"
         )
-    return _resize(weight.unsqueeze(1), size, align_corners).squeeze(1).clamp_max_(1)
+    # What is lacking to 1 is resized: zeros stay zeros exactly, ones would not stay ones.
+    lacking = _resize(negative.expm1_().unsqueeze(1), size, align_corners).squeeze(1)
+    return lacking.add_(1).clamp_min_(0)
 
 
 def _resize(maps: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

@@ -49,6 +49,8 @@ def model_config(name: str, width: int = 4, classes: int = 3) -> dict[str, Any]:
         cfg["roi_head"]["bbox_head"].update(in_channels=8, fc_out_channels=16, num_classes=classes)
     else:
         cfg["bbox_head"].update(in_channels=8, feat_channels=8, stacked_convs=1, num_classes=classes)
+        if name == "gfl":
+            cfg["bbox_head"]["norm_cfg"] = dict(type="GN", num_groups=4)
     return cfg
 
 

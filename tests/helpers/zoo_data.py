@@ -13,10 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-try:
-    from .zoo_data_dense import WRITERS as DENSE
-except ModuleNotFoundError:
-    DENSE = {}
+from .zoo_data_dense import WRITERS as DENSE
 
 COUNT = 2
 SYNSETS = {"n01440764": 0, "n02119789": 277}  # folder of a class of ImageNet, and the number of the class

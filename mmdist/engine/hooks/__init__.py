@@ -1,4 +1,4 @@
-"""Hooks: safe checkpoints, exact resuming, an orderly end when a run is told to stop."""
+"""Hooks: safe checkpoints, exact resuming, an orderly end when a run is told to stop, pictures of a distillation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from mmdist import compat
 from mmdist.engine.hooks.checkpoint import CheckpointHook
 from mmdist.engine.hooks.preempt import Preempted, PreemptHook
 from mmdist.engine.hooks.resume import ExactResumeHook
+from mmdist.engine.hooks.visualization import DistillVisualizationHook
 
 compat.apply()  # again: mmengine's runner, which is imported by now, needs the loader of its checkpoints repaired
 
-__all__ = ["CheckpointHook", "ExactResumeHook", "PreemptHook", "Preempted", "add_default_hooks"]
+__all__ = [
+    "CheckpointHook",
+    "DistillVisualizationHook",
+    "ExactResumeHook",
+    "PreemptHook",
+    "Preempted",
+    "add_default_hooks",
+]
 
 
 def add_default_hooks(runner: Runner) -> None:

@@ -22,7 +22,7 @@ def under(source: str, name: str) -> bool:
     return source == name or source.startswith(f"{name}.")
 
 
-def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None, sources: Iterable[str]) -> None:
+def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None, sources: Iterable[str] = ()) -> Any:
     """Let the recorded modules fire in ``tensor`` mode: no loss, no target assignment.
 
     mmseg's ``tensor`` mode leaves the auxiliary heads out; they run here when, and only when, they are recorded.
@@ -31,16 +31,18 @@ def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None,
         model (BaseModel): Of any task library.
         inputs (Tensor): (N, C, H, W), preprocessed.
         samples (Sequence, optional): The data samples; two-stage detectors and transformers read their sizes.
-        sources (Iterable[str]): What is recorded.
+        sources (Iterable[str]): What is recorded. Defaults to nothing.
+
+    Returns:
+        Any: What the model's head returns.
     """
     head = getattr(model, "decode_head", None)
     if "batch_data_samples" in signature(getattr(head, "forward", forward_features)).parameters:
-        head.forward(model.extract_feat(inputs), samples)  # Mask2Former's, which mmseg's `tensor` mode calls without
-        return
+        # Mask2Former's, which mmseg's `tensor` mode calls without samples
+        return head.forward(model.extract_feat(inputs), samples)
     heads = getattr(model, AUXILIARY_HEAD, None)
     if heads is None or not any(under(source, AUXILIARY_HEAD) for source in sources):
-        model(inputs, samples, mode="tensor")
-        return
+        return model(inputs, samples, mode="tensor")
     features: list[Any] = []
 
     def keep(args: tuple, kwargs: dict, output: Any) -> None:
@@ -48,11 +50,12 @@ def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None,
 
     tap = Tap.open(model, "extract_feat", keep)
     try:
-        model(inputs, samples, mode="tensor")
+        answer = model(inputs, samples, mode="tensor")
     finally:
         tap.close(keep)
     for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
         head.forward(features[-1])
+    return answer
 
 
 @contextmanager

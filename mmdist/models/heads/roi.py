@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
 from mmdist.functional.phases import phase_regions
+from mmdist.models.heads.classifier import KEY, check_batch_norm
 
 
 def classify_rois(model: nn.Module, record: Any) -> Tensor:
@@ -23,22 +24,24 @@ def classify_rois(model: nn.Module, record: Any) -> Tensor:
         Tensor: (R, C + 1, 5).
 
     Raises:
-        ConfigError: Another record.
+        ConfigError: Another record, or a box head with batch norm.
     """
     parts = list(record)[-2:] if isinstance(record, list | tuple) else []  # a cascade is told its stage first
     if len(parts) < 2 or not isinstance(parts[1], Tensor) or parts[1].shape[1:] != (5,):
         wanted = "dict(type='mmdist.Method', source='roi_head._bbox_forward', what='inputs') for a two-stage detector"
-        raise ConfigError("mmdist.SDDHead", type(record).__name__, wanted)
+        raise ConfigError(KEY, type(record).__name__, wanted)
     pyramid, rois = parts
     head = model.roi_head
     extractor, box_head = (
         part[0] if isinstance(part, nn.ModuleList) else part for part in (head.bbox_roi_extractor, head.bbox_head)
     )
+    check_batch_norm(box_head)
     with doubled(extractor):
         regions = extractor(pyramid[: extractor.num_inputs], rois)
     versions = phase_regions(regions)
     inputs = versions.flatten(0, 1)
     if head.with_shared_head:
+        check_batch_norm(head.shared_head)
         inputs = head.shared_head(inputs)
     scores = box_head(inputs)[0]
     return scores.unflatten(0, versions.shape[:2]).permute(1, 2, 0)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmrazor.models.architectures.connectors.base_connector import BaseConnector
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional import pool_regions
 from mmdist.functional.regions import check_scales
-from mmdist.models.heads.classifier import as_map, classify
+from mmdist.models.heads.classifier import KEY, as_map, classify
 from mmdist.models.heads.roi import classify_rois
 from mmdist.models.recorders.owners import owner_of
 from mmdist.registry import MODELS
@@ -72,21 +72,18 @@ class SDDHead(BaseConnector):
         model = owner_of(feature)
         if model is None:
             wanted = "a record of mmdist.Module or mmdist.Method, which remember the model that classifies"
-            raise ConfigError("mmdist.SDDHead", type(feature).__name__, wanted)
+            raise ConfigError(KEY, type(feature).__name__, wanted)
         if hasattr(model, "roi_head"):
             return classify_rois(model, feature)
         feature = feature[-1] if isinstance(feature, list | tuple) else feature
-        if not is_classifier(model):
+        if hasattr(model, "decode_head") or hasattr(model, "bbox_head"):
             return pool_regions(feature, self.scales, nested=self.nested)
+        if not hasattr(model, "head"):
+            raise ConfigError(KEY, type(model).__name__, "a model with a head, decode_head, bbox_head or roi_head")
         regions = pool_regions(as_map(model, feature, self.tokens), self.scales, nested=self.nested)
-        logits = classify(model, regions.movedim(2, 1).flatten(0, 1))
+        logits = classify(model, regions.movedim(2, 1).flatten(0, 1), tokens=feature.ndim == 3)
         return logits.unflatten(0, (regions.shape[0], regions.shape[2])).movedim(2, 1)
 
     def extra_repr(self) -> str:
         """The hyper-parameters, for ``print(model)``."""
         return f"scales={self.scales}, nested={self.nested}, tokens={self.tokens}"
-
-
-def is_classifier(model: nn.Module) -> bool:
-    """Whether the model has one answer for a whole picture."""
-    return hasattr(model, "head") and not hasattr(model, "decode_head") and not hasattr(model, "bbox_head")
