@@ -1,13 +1,17 @@
 # Every target sets up what it needs, in .venv; what is in place is left alone.
 PYTHON ?= python3
 RUN = OMP_NUM_THREADS=1 .venv/bin/python
+CLUSTER = .venv/bin/python tools/misc/slurm_cluster.py
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test test-zoo test-slurm lint docs clean
 
 help:
 	@echo 'make demo [TASK=seg|det|cls] [DATA=...]  train teacher, student and distilled student; compare them'
 	@echo 'make test [PYTEST_ARGS=...]              run the tests'
+	@echo 'make test-zoo [PYTEST_ARGS=...]          train one iteration of every config of the zoo'
+	@echo 'make test-slurm [PYTEST_ARGS=...]        run the tests that need slurm, on a cluster on this machine'
 	@echo 'make lint                                check style and format'
+	@echo 'make docs                                build the documentation, into build/docs/html (Python 3.11 or newer)'
 	@echo 'make env                                 set up .venv alone (all targets above do it too)'
 	@echo 'make clean                               remove what builds and checks leave; keeps .venv, data, work_dirs'
 	@echo 'PYTHON=... names the interpreter to start from (3.10 to 3.12; tested: 3.11)'
@@ -22,9 +26,20 @@ demo: env
 test: env
 	@$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
 
+test-zoo: env
+	@MMDIST_ZOO=all $(RUN) -m pytest -n 2 tests/zoo $(PYTEST_ARGS)
+
+test-slurm: env
+	@trap '$(CLUSTER) down' EXIT; trap 'exit 130' INT TERM; \
+	conf=$$($(CLUSTER) up) && eval "$$conf" && $(RUN) -m pytest tests/slurm $(PYTEST_ARGS)
+
 lint: env
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+docs: env
+	@.venv/bin/python -m pip install -q --no-input -c requirements/constraints.txt -r requirements/docs.txt
+	@$(RUN) -m sphinx -q -W --keep-going -E -d build/docs/doctrees docs/en build/docs/html
 
 clean:
 	@rm -rf build dist *.egg-info .ruff_cache .pytest_cache .cache

@@ -12,9 +12,11 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-import mmdist
+import mmdist.functional
+from mmdist import registry
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "en"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -43,6 +45,45 @@ def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+def toctree_entries(page: Path) -> set[Path]:
+    """The pages that the toctrees of a page take in, globs resolved."""
+    lines = [line for block in blocks(page, r"\{toctree\}") for line in block.splitlines()]
+    entries = [line for line in lines if line and not line.startswith(":")]
+    return {found for entry in entries for found in page.parent.glob(f"{entry}.md")} - {page}
+
+
+def test_every_page_is_in_a_toctree():
+    index = DOCS / "index.md"
+    pages = set(DOCS.rglob("*.md"))
+    assert pages - {index} == set().union(*map(toctree_entries, pages))
+
+
+def documented() -> set[str]:
+    """The full names that the API pages document: a module stands for what its ``__all__`` lists."""
+    text = "\n".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
+    modules = re.findall(r"^\.\. automodule:: (\S+)\n   :members:$", text, re.MULTILINE)
+    return {f"{name}.{member}" for name in modules for member in vars(importlib.import_module(name)).get("__all__", ())}
+
+
+def public_name(kind: type) -> str:
+    """Where users find a class: in the package of the module that defines it."""
+    return f"{kind.__module__.rpartition('.')[0]}.{kind.__name__}"
+
+
+def test_every_registered_type_is_in_the_api_reference():
+    registries = (registry.MODELS, registry.TASK_UTILS, registry.HOOKS, registry.LOOPS)
+    for node in registries:
+        node.import_from_location()
+    kinds = [kind for node in registries for kind in node.module_dict.values()]
+    registered = {public_name(kind) for kind in kinds if kind.__module__.startswith("mmdist.")}
+    assert len(registered) > 20
+    assert not registered - documented()
+
+
+def test_every_function_is_in_the_api_reference():
+    assert {f"mmdist.functional.{name}" for name in mmdist.functional.__all__} <= documented()
 
 
 MODULES = sorted(

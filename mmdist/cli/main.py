@@ -10,6 +10,7 @@ from mmdist.errors import spelling_hint
 from mmdist.version import __version__
 
 COMMANDS = {
+    "new": "write a config that distils a teacher into a student of your own",
     "train": "train a model: a plain one, or a student under a teacher",
     "test": "evaluate a model on the test data of its config",
     "export": "write the student of a distillation run into a file of its own",

@@ -11,6 +11,7 @@ from typing import cast
 from mmdist.compat import (
     checkpoint,
     inplace,
+    layout,
     local_rank,
     mmcls,
     process_group,
@@ -23,7 +24,10 @@ from mmdist.compat.fix import Fix, FixStatus
 
 FIXES = cast(
     "tuple[Fix, ...]",
-    (quantization, mmcls, torchvision_ops, checkpoint, inplace, tests_package, process_group, slurm, local_rank),
+    (
+        *(quantization, mmcls, torchvision_ops, checkpoint, inplace),
+        *(tests_package, process_group, slurm, local_rank, layout),
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from mmdist.engine.config import load_config
 from mmdist.engine.preflight import preflight
+from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, MMDistError
 
 DISTILLER = "model.distiller"
@@ -296,3 +297,15 @@ def test_remote_weights_are_left_alone(distill: Config) -> None:
     distill.model.teacher_ckpt = "https://example.com/a.pth"
     distill.load_from = "torchvision://resnet50"
     check(distill)
+
+
+def test_a_checkpoint_of_mmrazors_class_is_not_resumed(plain: Config, tmp_path: Path) -> None:
+    path = tmp_path / "iter_10.pth"
+    weights = {"architecture.head.fc.bias": torch.zeros(3), "teacher.head.fc.bias": torch.zeros(3)}
+    torch.save(dict(meta={}, message_hub={}, state_dict=weights), path)
+    plain.load_from, plain.resume = str(path), True
+    plain.model = dict(type="mmdist.SingleTeacherDistill", architecture=plain.model, teacher=plain.model)
+    with pytest.raises(CheckpointError, match=r"--resume.*is MMRazor's: the teacher is among its weights.*load_from"):
+        check_checkpoints(plain)
+    plain.model.type = "mmrazor.SingleTeacherDistill"
+    check_checkpoints(plain)

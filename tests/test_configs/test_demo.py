@@ -16,6 +16,28 @@ from mmdist.cli.demo.catalog import DEMOS
 FOLDER = Path(__file__).parents[2] / "configs" / "demo"
 CONFIGS = sorted(path.name for path in FOLDER.glob("*.py"))
 DIGITS = tuple("0123456789")
+# a config's method, and the loss that it distils with
+METHODS = {
+    "dist": "loss_dist",
+    "distplus": "loss_dist",
+    "kd": "loss_kd",
+    "cwd": "loss_cwd",
+    "rdd": "loss_kd",
+    "rdd-dist": "loss_dist",
+    "rdd-cwd": "loss_cwd",
+    "sdd": "loss_sdd",
+    "sdkd": "loss_sdd",
+    "sddkd": "loss_sdd",
+    "sdnkd": "loss_sdd",
+    "dckd": "loss_dckd",
+}
+RDD_LOGS = {f"train/rdd.{name}" for name in ("stage", "kept", "weight")}
+
+
+def method_of(name: str) -> str | None:
+    """None of a teacher or a student by itself."""
+    method = name.partition("_")[0]
+    return method if method in METHODS else None
 
 
 def write_data(name: str, root: Path) -> None:
@@ -47,6 +69,8 @@ def test_a_demo_config_trains_two_iterations_and_validates(name, tmp_path):
     )
     if "ann_file" in cfg.val_evaluator:
         changes["val_evaluator"] = dict(ann_file=str(tmp_path / "data/annotations/instances_val.json"))
+    if "custom_hooks" in cfg:
+        changes.update({"custom_hooks.0.interval": 2, "custom_hooks.0.out_dir": str(tmp_path / "pictures")})
     cfg.merge_from_dict(changes)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         runner = Runner.from_cfg(cfg)
@@ -54,23 +78,27 @@ def test_a_demo_config_trains_two_iterations_and_validates(name, tmp_path):
     losses = runner.message_hub.get_scalar("train/loss")
     assert runner.iter == 2
     assert all(value == value and abs(value) < 1e4 for value in losses.data[0])
-    distilled = [key for key in runner.message_hub.log_scalars if key.startswith("train/distill.loss_dist")]
-    assert bool(distilled) == name.startswith(("dist_", "distplus_"))
-    acclimated = [key for key in runner.message_hub.log_scalars if key.startswith("train/distill.loss_teacher")]
-    assert bool(acclimated) == name.startswith("distplus_")
+    logged = [key.removeprefix("train/distill.") for key in runner.message_hub.log_scalars if "/distill." in key]
+    method = method_of(name)
+    assert any(key.startswith(METHODS[method]) for key in logged) if method else not logged
+    assert any(key.startswith("loss_teacher") for key in logged) == (method == "distplus")
+    weighting = {key for key in runner.message_hub.log_scalars if key.startswith("train/rdd.")}
+    assert weighting == (RDD_LOGS if str(method).startswith("rdd") else set())
+    assert (tmp_path / "pictures" / "distill_2.png").is_file() == str(method).startswith("rdd")
     assert (tmp_path / "work" / "iter_2.pth").is_file()
 
 
-def test_the_demo_uses_every_config_but_those_of_dist_plus_and_of_two_stages():
+def test_the_demo_uses_the_plain_configs_and_those_of_dist_but_no_two_stages():
     used = {name for demo in DEMOS for name in (demo.teacher, demo.student, demo.distilled)}
-    assert used == {name for name in CONFIGS if not name.startswith("distplus_") and "rcnn" not in name}
+    assert used == {name for name in CONFIGS if method_of(name) in (None, "dist") and "rcnn" not in name}
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("distplus_")])
-def test_a_config_of_dist_plus_has_one_of_dist_with_the_same_student_and_teacher(name):
-    plus, plain = (Config.fromfile(FOLDER / file).model for file in (name, name.replace("distplus_", "dist_")))
-    assert plus.architecture == plain.architecture
-    assert plus.teacher == plain.teacher
+@pytest.mark.parametrize("name", [name for name in CONFIGS if method_of(name) not in (None, "dist")])
+def test_a_config_of_another_method_has_one_of_dist_with_the_same_student_and_teacher(name):
+    other, plain = (Config.fromfile(FOLDER / file) for file in (name, name.replace(f"{method_of(name)}_", "dist_", 1)))
+    assert other.model.architecture == plain.model.architecture
+    assert Path(other.model.teacher).resolve() == Path(plain.model.teacher).resolve()
+    assert other.train_dataloader == plain.train_dataloader
 
 
 @pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.name)

@@ -43,6 +43,22 @@ def check_checkpoints(cfg: Config) -> None:
         if resume and content is not None and not RUN.issubset(content):
             hint = "to start a new run from weights, use --cfg-options load_from=..."
             raise CheckpointError(f"--resume: {start!r} is no checkpoint of a run: it has weights only; {hint}")
+        if resume and content is not None and keeps_teacher_out(model) and has_teacher(content):
+            hint = "its student can be the start of a new run: --cfg-options load_from=..."
+            raise CheckpointError(
+                f"--resume: {start!r} is MMRazor's: the teacher is among its weights and in its optimizer, "
+                f"so mmdist.SingleTeacherDistill cannot go on from it; {hint}"
+            )
+
+
+def keeps_teacher_out(model: dict[str, Any]) -> bool:
+    """The model is mmdist's algorithm, whose teacher, unless it trains as a whole, is in no checkpoint."""
+    return model.get("type") == "mmdist.SingleTeacherDistill" and not model.get("teacher_trainable", False)
+
+
+def has_teacher(content: dict[str, Any]) -> bool:
+    """A whole teacher is among the weights of a checkpoint."""
+    return any(name.startswith("teacher.") for name in content.get("state_dict", {}))
 
 
 def check_checkpoint(path: Any, key: str) -> dict[str, Any] | None:

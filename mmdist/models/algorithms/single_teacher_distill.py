@@ -13,6 +13,7 @@ from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.utils import add_prefix
 from torch import Tensor, nn
 
+from mmdist.compat.layout import give_contiguous_maps
 from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
@@ -103,6 +104,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 warn_random_teacher(teacher)
             distiller = {"type": "mmrazor.ConfigurableDistiller"} if distiller is None else distiller
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
+        give_contiguous_maps(self.distiller)
         if not teacher_trainable:
             model.requires_grad_(False).eval()
         if teacher_trainable:
@@ -254,6 +256,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         match_connectors(self.distiller)
         try:
             return self.distiller.compute_distill_losses()
+        except MMDistError:  # which says by itself what to do
+            raise
         except ValueError as error:
             raise MMDistError(
                 f"model.distiller: {error}. Records of different shapes need a connector: "

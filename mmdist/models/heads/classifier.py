@@ -36,7 +36,7 @@ def as_map(model: nn.Module, feature: Tensor, tokens: bool) -> Tensor:
     if not tokens:
         raise ConfigError(KEY, tuple(feature.shape), wanted, "tokens=True takes tokens")
     length = feature.shape[1]
-    extra = getattr(model.backbone, "num_extra_tokens", length - math.isqrt(length) ** 2)
+    extra = getattr(_backbone(model), "num_extra_tokens", length - math.isqrt(length) ** 2)
     side = math.isqrt(length - extra)
     if side**2 != length - extra:
         raise ConfigError(KEY, tuple(feature.shape), f"tokens of a square map, after {extra} that are no patches")
@@ -99,7 +99,7 @@ def check_batch_norm(head: nn.Module) -> None:
 
 def norm_after_pooling(model: nn.Module) -> nn.Module | None:
     """The norm layer between the average and the head: of ConvNeXt, and of a ViT that averages its patches."""
-    backbone = model.backbone
+    backbone = _backbone(model)
     if getattr(backbone, "gap_before_final_norm", False):
         return getattr(backbone, f"norm{max(backbone.out_indices)}")
     return getattr(backbone, "ln2", None) if getattr(backbone, "out_type", "") == "avg_featmap" else None
@@ -107,5 +107,9 @@ def norm_after_pooling(model: nn.Module) -> nn.Module | None:
 
 def _pools_inside(model: nn.Module) -> bool:
     """Whether the backbone averages: ConvNeXt, a ViT with ``out_type='avg_featmap'``."""
-    backbone = model.backbone
+    backbone = _backbone(model)
     return bool(getattr(backbone, "gap_before_final_norm", getattr(backbone, "out_type", "") == "avg_featmap"))
+
+
+def _backbone(model: nn.Module) -> nn.Module | None:
+    return getattr(model, "backbone", None)

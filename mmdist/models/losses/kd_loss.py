@@ -61,5 +61,8 @@ class KDLoss(LogitLoss):
         self.activation = activation
 
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
-        """The loss of one batch, see :meth:`LogitLoss.forward`; without labels every position counts."""
+        """The loss of one batch, as of all losses of logits; without labels every position counts.
+
+        See :meth:`~mmdist.models.losses.logit_loss.LogitLoss.forward`.
+        """
         return super().forward(preds_S, preds_T, gt_labels)

@@ -1,0 +1,5 @@
+# SD-DKD from the wide ResNet-18 to the narrow one.
+_base_ = ["../_base_/pairs/demo/resnet18_mnist5k.py", "../_base_/distillers/sddkd_fc.py"]
+distiller = _base_.distiller
+distiller.distill_losses.loss_sdd.update(warmup_iters=40)  # a twelfth of the training, as on CIFAR-100
+model = dict(distiller=distiller)

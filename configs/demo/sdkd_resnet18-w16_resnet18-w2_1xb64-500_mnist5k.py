@@ -1,0 +1,3 @@
+# SD-KD from the wide ResNet-18 to the narrow one.
+_base_ = ["../_base_/pairs/demo/resnet18_mnist5k.py", "../_base_/distillers/sdkd_fc.py"]
+model = dict(distiller=_base_.distiller)

@@ -1,0 +1,70 @@
+"""MMRazor's losses want maps that are contiguous in memory.
+
+Reason: they take ``view`` of what was recorded. Convolutions answer a map in the
+channels-last layout with one in the same layout, as behind a transformer's
+backbone (SegFormer) or in a model that was moved to channels-last, and ``view``
+then fails: "view size is not compatible with input tensor's size and stride".
+
+Window: every mmrazor. A copy is made of such maps alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmdist.compat import versions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NUMBER = 10
+NAME = "maps in channels-last layout"
+REASON = "MMRazor's losses fail: 'view size is not compatible with input tensor's size and stride'"
+WINDOW = "mmrazor"
+WHEN = "mmdist's algorithms"
+
+
+def needed() -> bool:
+    """Whether there is an MMRazor."""
+    return versions.installed("mmrazor") is not None
+
+
+def active() -> bool:
+    """Never by itself: the algorithms call :func:`give_contiguous_maps`."""
+    return False
+
+
+def apply() -> None:
+    """Nothing to do for the process as a whole."""
+
+
+def give_contiguous_maps(losses: nn.Module) -> list[str]:
+    """Hand MMRazor's losses their tensors in contiguous form.
+
+    Args:
+        losses (nn.Module): A loss, or what holds several; those of other packages stay as they are.
+
+    Returns:
+        list[str]: Names of the modules that were changed, as in ``named_modules`` (the module itself is ``''``).
+
+    Example:
+        >>> from torch import nn
+        >>> give_contiguous_maps(nn.L1Loss())
+        []
+    """
+    changed = []
+    for name, loss in losses.named_modules():
+        if type(loss).__module__.startswith("mmrazor.") and _contiguous not in loss._forward_pre_hooks.values():
+            loss.register_forward_pre_hook(_contiguous, with_kwargs=True)
+            changed.append(name)
+    return changed
+
+
+def _contiguous(_loss: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    return tuple(map(_copied, args)), {name: _copied(value) for name, value in kwargs.items()}
+
+
+def _copied(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    return value.contiguous() if hasattr(value, "contiguous") else value

@@ -1,0 +1,99 @@
+"""Where an mmdet detector's scores, labels and features are."""
+
+from __future__ import annotations
+
+import re
+
+from mmdist.engine.new.sides import DENSE, TWO_STAGE, Side, Spot
+from mmdist.engine.new.watch import Watched
+
+
+def describe(side: Side, watched: Watched) -> None:
+    """Fill in what was found.
+
+    Args:
+        side (Side): Of a detector.
+        watched (Watched): A pass of it.
+    """
+    if hasattr(side.model, "roi_head"):
+        _describe_rois(side, watched)
+    elif hasattr(side.model, "bbox_head"):
+        _describe_dense(side, watched)
+    else:
+        side.missing["logits"] = "it has neither a `bbox_head` nor a `roi_head`"
+    count = side.input_shape[0]
+    returned = watched.modules["neck"].outputs[0] if watched.modules.get("neck") and watched.inputs.get("neck") else []
+    levels = [(index, shape) for index, shape in returned if len(shape) == 4 and shape[0] == count and len(index) <= 1]
+    side.features = [Spot("neck", shape, data_idx=index[0] if index else None) for index, shape in levels]
+    side.missing["features"] = "it has no neck that returns maps, (N, D, H, W)"
+
+
+def _describe_rois(side: Side, watched: Watched) -> None:
+    """The first stage: of teacher and student it looks at the same regions."""
+    side.kind = TWO_STAGE
+    head = side.model.roi_head
+    several = "roi_head.bbox_head.0" in watched.modules
+    path = "roi_head.bbox_head.0" if several else "roi_head.bbox_head"
+    box_head = side.model.get_submodule(path) if getattr(head, "bbox_head", None) is not None else None
+    if not hasattr(head, "_bbox_forward") or not hasattr(box_head, "fc_cls"):
+        side.missing["logits"] = f"{type(head).__name__} has no box head with `fc_cls`, whose regions are known"
+        return
+    side.classes, side.channels = box_head.num_classes, box_head.num_classes + 1
+    outputs = watched.modules[f"{path}.fc_cls"].outputs
+    shape = outputs[0][0][1] if outputs and outputs[0] else ()
+    if shape[1:] != (side.channels,):
+        side.missing["logits"] = f"{path}.fc_cls does not return a score for each of {side.channels} classes"
+        return
+    side.logits = [Spot(f"{path}.fc_cls", shape)]
+    label = watched.label(f"{path}.loss_cls", 0, lambda given: given == shape[:1])
+    side.labels = [label] if label else []
+    side.missing["labels"] = f"{path}.loss_cls takes no class for each region"
+    side.last = watched.last_layers(f"{path}.fc_cls", path, "cls")
+
+
+def _describe_dense(side: Side, watched: Watched) -> None:
+    side.kind = DENSE
+    head = side.model.bbox_head
+    side.channels = getattr(head, "cls_out_channels", getattr(head, "num_classes", 0))
+    side.classes = getattr(head, "num_classes", side.channels)
+    side.sigmoid = getattr(head, "use_sigmoid_cls", True)
+    anchors = getattr(head, "num_base_priors", 1)
+    side.anchors = anchors if isinstance(anchors, int) else 0
+    side.logits = _levels(side, watched)
+    if not side.logits:
+        maps = f"{side.anchors * side.channels} class scores" if side.anchors else "as many scores in each position"
+        side.missing["logits"] = (
+            f"no layer of {type(head).__name__} returns a map of {maps} for each level; scores of queries have no "
+            "counterpart in another model"
+        )
+        return
+    if not side.sigmoid and side.anchors > 1:
+        side.missing["logits"] = f"in one position stand the softmax scores of {side.anchors} anchors"
+        side.logits = []
+        return
+    for level, spot in enumerate(side.logits):
+        rows = spot.shape[0] * spot.shape[2] * spot.shape[3] * side.anchors
+        label = watched.label("bbox_head.loss_cls", level, lambda shape, rows=rows: shape == (rows,))
+        if label is None:
+            side.labels = []
+            side.missing["labels"] = f"{type(head).__name__} does not give its loss one class an anchor, level by level"
+            break
+        side.labels.append(label)
+    side.last = watched.last_layers(side.logits[0].source, "bbox_head", "cls")
+
+
+def _levels(side: Side, watched: Watched) -> list[Spot]:
+    """The last layers that return the class scores, level by level: one shared by all, or one for each."""
+    count, channels = side.input_shape[0], side.anchors * side.channels
+    groups: dict[str, list[Spot]] = {}
+    for module in watched.layers("bbox_head"):
+        shapes = [call[0][1] for call in module.outputs if len(call) == 1]
+        if shapes and all(len(shape) == 4 and shape[:2] == (count, channels) for shape in shapes):
+            spots = [Spot(module.name, shape, record_idx=number) for number, shape in enumerate(shapes)]
+            groups.setdefault(re.sub(r"\d+", "#", module.name), []).extend(spots)
+    named = {name: spots for name, spots in groups.items() if "cls" in name} or groups
+    for spots in reversed(list(named.values())):
+        sizes = [spot.shape[2] * spot.shape[3] for spot in spots]
+        if sizes == sorted(sizes, reverse=True):
+            return spots
+    return []

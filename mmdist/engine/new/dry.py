@@ -1,0 +1,61 @@
+"""What a dry run needs: random pictures, the counters of a run, and no log."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from torch import nn
+
+from mmdist.engine.modules.batch import random_batch
+
+BATCH = 2  # batch norm in training needs two values
+HUB = "mmdist_new"
+ITERATIONS = 20
+
+
+def pictures(cfg: Config, model: nn.Module, size: tuple[int, int]) -> dict[str, Any]:
+    """Random pictures with labels, for the model's data preprocessor.
+
+    Args:
+        cfg (Config): Of the student.
+        model (nn.Module): The student.
+        size (tuple[int, int]): Height and width.
+
+    Returns:
+        dict[str, Any]: As a dataloader gives it.
+    """
+    if getattr(model.data_preprocessor, "size", None) is not None:
+        model.data_preprocessor.size = size  # mmseg's would fill the pictures up to the training size
+    batch = random_batch(cfg, model, BATCH, size)
+    for sample in batch.get("data_samples", ()):
+        if "gt_sem_seg" in sample:  # PIDNet's loss is also about edges
+            sample.gt_edge_map = sample.gt_sem_seg.clone()
+    return batch
+
+
+@contextmanager
+def dry_run() -> Iterator[None]:
+    """Inside, a run of a few iterations seems to go on, and models and optimizers are silent about being built."""
+    hub = MessageHub.get_instance(HUB)
+    hub.update_info_dict({"iter": 0, "max_iters": ITERATIONS, "epoch": 0, "max_epochs": 100})
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        MessageHub._instance_dict.pop(HUB, None)
+
+
+def set_iteration(number: int) -> None:
+    """Let the run seem to be in this iteration."""
+    MessageHub.get_current_instance().update_info("iter", number)

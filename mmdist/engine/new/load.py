@@ -1,0 +1,158 @@
+"""From two configs to a pair: both models built without weights, and run once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmdist.engine.config import find_config, load_config
+from mmdist.engine.modules.batch import first_line, image_size, library_of
+from mmdist.engine.modules.models import build_models
+from mmdist.engine.new import classifiers, detectors, segmenters
+from mmdist.engine.new.dry import pictures
+from mmdist.engine.new.pair import Pair
+from mmdist.engine.new.sides import TASKS, Side
+from mmdist.engine.new.watch import watch
+from mmdist.errors import ConfigError, MMDistError
+from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
+from mmdist.models.builder import load_model_config
+
+LARGE = 256  # pixels of a side
+WHOLE = 128  # twice the coarsest stride of most models
+
+
+def load_plain(path: str, key: str) -> Config:
+    """The config of a model by itself.
+
+    Raises:
+        ConfigError: It cannot be read, or is one of a distillation, or one that others cannot build on.
+    """
+    cfg = load_config(path, key)
+    if not isinstance(cfg.get("model"), dict):
+        raise ConfigError(key, path, "a config file that has a `model`")
+    if "architecture" in cfg.model:
+        hint = f"it is one of {cfg.model.get('type')}: name the plain config of the {key.removeprefix('--')}"
+        raise ConfigError(key, path, "the config of a model by itself", hint)
+    if key == "--student" and Config._is_lazy_import(str(find_config(path))):
+        hint = "a written config cannot inherit from one in pure Python (`with read_base()`)"
+        raise ConfigError(key, path, "a config with `_base_`", hint)
+    return cfg
+
+
+def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -> Pair:
+    """Inside a dry run, build both models, without weights, and run each once on random pictures.
+
+    Args:
+        student (str): Its config, or ``pkg::path``.
+        teacher (str): Likewise.
+        size (tuple[int, int], optional): Height and width of the pictures; by default see :func:`dry_size`.
+
+    Returns:
+        Pair: What was found.
+
+    Raises:
+        ConfigError: A config that cannot be read or built, or models of different tasks.
+        MMDistError: A model that does not run.
+    """
+    cfg = load_plain(student, "--student")
+    load_plain(teacher, "--teacher")
+    both = copy.deepcopy(cfg)
+    both.pop("optim_wrapper", None)  # nothing is trained
+    both.model = dict(architecture=without_weights(cfg.model))
+    both.model["teacher"] = without_weights(load_model_config(teacher, "--teacher"))
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        models = build_models(both)
+        tasks = {side: TASKS.get(library_of(model) or "") for side, model in models.items()}
+        for side, task in tasks.items():
+            if task is None:
+                wanted = "a model of MMDetection, MMSegmentation or MMPretrain"
+                raise ConfigError(f"--{side}", type(models[side]).__name__, wanted)
+        if tasks["student"] != tasks["teacher"]:
+            wanted = f"a model for {tasks['student']}, as the student's"
+            raise ConfigError("--teacher", teacher, wanted, f"this one is for {tasks['teacher']}")
+        training = image_size(cfg, models["student"])
+        size = size or dry_size(training, models.values())
+        student_model = models["student"]  # which prepares the pictures for both
+        batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
+        sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
+    return Pair(cfg, *sides, training, size)
+
+
+def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int]:
+    """The size of training, halved while it is large and all maps stay whole: a dry run is on the CPU, often.
+
+    Args:
+        training (tuple[int, int]): Height and width.
+        models (Iterable[BaseModel]): One with a position for each patch takes no other size.
+
+    Returns:
+        tuple[int, int]: Height and width.
+
+    Example:
+        >>> dry_size((512, 1024), []), dry_size((769, 769), []), dry_size((224, 224), [])
+        ((128, 256), (769, 769), (224, 224))
+    """
+    height, width = training
+    fixed = any(getattr(getattr(model, "backbone", None), "img_size", None) for model in models)
+    while not fixed and max(height, width) > LARGE and height % WHOLE == width % WHOLE == 0:
+        height, width = height // 2, width // 2
+    return height, width
+
+
+def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
+    side = Side(name, model, task, tuple(batch["inputs"].shape))
+    teaching = name == "teacher"
+    model.train(not teaching)
+
+    def run() -> None:
+        given = {key: copy.deepcopy(value) for key, value in batch.items()}
+        if teaching:  # as in distillation, the auxiliary head recorded
+            forward_features(model, given["inputs"], given["data_samples"], [AUXILIARY_HEAD])
+        else:
+            model(**given, mode="loss")
+
+    try:
+        with torch.no_grad():
+            watched = watch(model, run)
+    except MMDistError:
+        raise
+    except Exception as error:  # whatever a model raises on pictures that do not suit it
+        text = f"the {name} ({type(model).__name__}) does not run on random pictures: {first_line(error)}"
+        raise MMDistError(f"{text}; try another --input-size") from error
+    families: dict[str, Callable] = {
+        TASKS["mmpretrain"]: classifiers.describe,
+        TASKS["mmseg"]: segmenters.describe,
+        TASKS["mmdet"]: detectors.describe,
+    }
+    needed = {TASKS["mmpretrain"]: "head", TASKS["mmseg"]: "decode_head"}.get(task)
+    if needed and not hasattr(model, needed):
+        raise ConfigError(f"--{name}", type(model).__name__, f"a model with a `{needed}`")
+    families[task](side, watched)
+    return side
+
+
+def without_weights(node: Any) -> Any:
+    """A model's config that loads nothing: no pretrained backbone is downloaded for a dry run.
+
+    Example:
+        >>> without_weights(dict(type='R', pretrained='a.pth', init_cfg=dict(type='Pretrained', checkpoint='b.pth')))
+        {'type': 'R', 'pretrained': None, 'init_cfg': None}
+    """
+    if isinstance(node, list | tuple):
+        return type(node)(without_weights(part) for part in node)
+    if not isinstance(node, dict):
+        return node
+    kept = {}
+    for name, value in node.items():
+        if name == "init_cfg" and "Pretrained" in str(value):
+            kept[name] = None
+        elif name == "pretrained" and value:
+            kept[name] = False if value is True else None
+        else:
+            kept[name] = without_weights(value)
+    return type(node)(kept)

@@ -1,0 +1,123 @@
+"""From two configs and the name of a method to a config that distils."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdist.engine.new.check import try_out
+from mmdist.engine.new.dry import dry_run
+from mmdist.engine.new.load import load_pair
+from mmdist.engine.new.methods import METHODS, wire
+from mmdist.engine.new.write import config_text
+from mmdist.errors import ConfigError
+
+SUFFIX = ".mmdist-new.py"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was done.
+
+    Args:
+        out (Path): The file.
+        title (str): The method in a line.
+        pair (str): Student and teacher.
+        compared (list[str]): Loss by loss, what is compared.
+        losses (dict[str, float]): Of the last iteration of the check.
+        notes (list[str]): What the user should know.
+        has_weights (bool): Whether the config names the teacher's weights.
+    """
+
+    out: Path
+    title: str
+    pair: str
+    compared: list[str]
+    losses: dict[str, float]
+    notes: list[str]
+    has_weights: bool
+
+
+def new_config(
+    student: str,
+    teacher: str,
+    method: str,
+    out: str,
+    *,
+    teacher_ckpt: str | None = None,
+    student_ckpt: str | None = None,
+    size: tuple[int, int] | None = None,
+    force: bool = False,
+) -> Written:
+    """Write a config that distils, after it has trained one iteration.
+
+    Args:
+        student (str): Config of the student, or ``pkg::path``.
+        teacher (str): Config of the teacher, likewise.
+        method (str): One of ``METHODS``.
+        out (str): The file to write.
+        teacher_ckpt (str, optional): Weights of the teacher; file or URL.
+        student_ckpt (str, optional): Weights that the student starts from.
+        size (tuple[int, int], optional): Height and width of the random pictures; by default those of
+            training, or smaller.
+        force (bool): Replace a file that is there. Defaults to False.
+
+    Returns:
+        Written: What was done.
+
+    Raises:
+        ConfigError: An argument that cannot work, or a pair that the method does not suit.
+        MMDistError: A model that does not run, or weights that do not fit. Nothing is written then.
+    """
+    path = _check(method, out, size, force)
+    with dry_run():
+        pair = load_pair(student, teacher, size)
+        wiring = wire(pair, method)
+        text = config_text(wiring, method, path, student, teacher, teacher_ckpt, student_ckpt)
+        losses = _write(text, path, pair.tried)
+    sides = (pair.student, pair.teacher)
+    names = " <- ".join(f"{type(side.model).__name__} ({side.kind}, {side.classes} classes)" for side in sides)
+    compared = [
+        f"{loss.name}: {', '.join(sorted(_sources(wiring.recorders, loss.mappings)))}" for loss in wiring.losses
+    ]
+    return Written(path, METHODS[method].title, names, compared, losses, list(wiring.notes), bool(teacher_ckpt))
+
+
+def _check(method: str, out: str, size: tuple[int, int] | None, force: bool) -> Path:
+    if method not in METHODS:
+        raise ConfigError("--method", method, METHODS)
+    path = Path(out).expanduser()
+    if path.suffix != ".py":
+        raise ConfigError("-o", out, "a file ending in .py")
+    if not path.parent.is_dir():
+        raise ConfigError("-o", out, "a file in a folder that exists", f"there is no {str(path.parent)!r}")
+    if path.exists() and not force:
+        raise ConfigError("-o", out, "a file that does not exist yet", "--force replaces it")
+    if size is not None and min(size) < 1:
+        raise ConfigError("--input-size", size, "height and width in pixels")
+    return path
+
+
+def _write(text: str, path: Path, size: tuple[int, int]) -> dict[str, float]:
+    """Try the text out, then give it its name; nothing stays behind when it fails."""
+    draft = path.with_name(f".{path.stem}{SUFFIX}")  # beside the file, whose relative paths it has
+    try:
+        draft.write_text(text, encoding="utf-8")
+        losses = try_out(draft, size)
+        os.replace(draft, path)
+    except OSError as error:
+        raise ConfigError("-o", str(path), "a file that can be written", error.strerror or str(error)) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return losses
+
+
+def _sources(recorders: dict[str, dict[str, dict]], mappings: list[dict[str, dict]]) -> set[str]:
+    """What a loss compares, each source once; where both sides have the same name, that name alone."""
+    found = set()
+    for mapping in mappings:
+        for record in mapping.values():
+            side = "student" if record["from_student"] else "teacher"
+            found.add(recorders[side][record["recorder"]]["source"])
+    return found
