@@ -31,7 +31,7 @@ fi
 
 export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
 # SRUN_ARGS and PY_ARGS hold several words each.
-# shellcheck disable=SC2086
+# shellcheck disable=SC2206
 run=(srun -p "$partition" --job-name="$job_name" ${resources[@]+"${resources[@]}"} \
     --ntasks="${GPUS:-${SLURM_NTASKS:-8}}" --cpus-per-task="${CPUS_PER_TASK:-${SLURM_CPUS_PER_TASK:-5}}" \
     --kill-on-bad-exit=1 ${SRUN_ARGS:-} \

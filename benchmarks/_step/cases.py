@@ -20,10 +20,12 @@ class Rival(NamedTuple):
         config (str | dict[str, Any]): A config file under ``configs``, or the algorithm's config, its ``distiller``
             perhaps by its name in ``configs/_base_/distillers``. The case says which models it gets.
         iteration (int): Iteration of the training that its steps are, of ``ITERATIONS``.
+        changes (dict[str, Any]): What is other than in the config, by dotted keys.
     """
 
     config: str | dict[str, Any]
     iteration: int = 0
+    changes: dict[str, Any] = {}  # noqa: RUF012  (never written to)
 
     def algorithm(self) -> dict[str, Any]:
         """The algorithm's config without its models."""
@@ -31,7 +33,9 @@ class Rival(NamedTuple):
         found = {key: value for key, value in config.items() if key not in ("architecture", "teacher", "teacher_ckpt")}
         if isinstance(found["distiller"], str):
             found["distiller"] = Config.fromfile(CONFIGS / f"_base_/distillers/{found['distiller']}.py").distiller
-        return found
+        found = Config(found)
+        found.merge_from_dict(self.changes)
+        return dict(found.items())
 
 
 class Case(NamedTuple):
@@ -91,14 +95,26 @@ def both_classes(source: str, loss: str, argument: str) -> dict[str, Rival]:
     return {name: Rival(dict(type=kind, distiller=distiller)) for name, kind in (("mmdist", OURS), ("MMRazor", RAZOR))}
 
 
-def both_stages(with_rdd: str | dict[str, Any], without: str | dict[str, Any]) -> dict[str, Rival]:
-    """An algorithm with RDD in its first and in its second stage, and without."""
-    return {"RDD, stage 1": Rival(with_rdd, 0), "RDD, stage 2": Rival(with_rdd, ITERATIONS - 1), "KD": Rival(without)}
+def stages(with_rdd: str | dict[str, Any], without: str | dict[str, Any]) -> dict[str, Rival]:
+    """An algorithm with RDD in its first and in its second stage, and without.
+
+    Random networks are unsure everywhere. With trained ones hardly a position is at or below the threshold, and the
+    hardest have to be searched for: so too with a threshold of 0.
+    """
+    last = ITERATIONS - 1
+    return {
+        "RDD, stage 1": Rival(with_rdd),
+        "RDD, stage 2": Rival(with_rdd, last),
+        "RDD, stage 2, sure": Rival(with_rdd, last, {"weighting.threshold": 0.0}),
+        "KD": Rival(without),
+    }
 
 
 KD = dict(type=OURS, distiller="kd_conv_seg")
+SDD = dict(type=OURS, distiller="sdkd_fc")
 PSPNET = "mmseg::pspnet/pspnet_{}-d8_4xb2-80k_cityscapes-512x1024.py"
 RETINANET = "mmdet::retinanet/retinanet_{}_fpn_1x_coco.py"
+RESNET = "mmpretrain::resnet/resnet{}_8xb32_in1k.py"
 CASES = {
     "retinanet-fpn": Case(
         scope="mmdet",
@@ -124,7 +140,7 @@ CASES = {
         student="demo/upernet_r18-w4_1xb32-800_digits.py",
         classes=11,
         sizes=((64, 64),),
-        rivals=both_stages(
+        rivals=stages(
             "demo/rdd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py",
             "demo/kd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py",
         ),
@@ -138,6 +154,20 @@ CASES = {
         student=PSPNET.format("r18"),
         classes=19,
         sizes=((512, 512),),
-        rivals=both_stages(KD | dict(weighting=dict(type="mmdist.RDDWeighting")), KD),
+        rivals=stages(KD | dict(weighting=dict(type="mmdist.RDDWeighting")), KD),
+    ),
+    "sdd-resnet": Case(
+        scope="mmpretrain",
+        teacher=RESNET.format(34),
+        student=RESNET.format(18),
+        classes=1000,
+        sizes=((224, 224),),
+        rivals={
+            "SDD, 5 regions": Rival(SDD),
+            "SDD, 21 regions": Rival(SDD, changes={"distiller.connectors.regions.scales": (1, 2, 4)}),
+            "KD": Rival(dict(type=OURS, distiller="kd_fc")),
+        },
+        samples=16,
+        most=1.03,
     ),
 }

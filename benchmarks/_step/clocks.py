@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import MessageHub
+
 from _step.cases import ITERATIONS
 from _step.data import Batch
 from _step.models import Contender
-from mmengine.logging import MessageHub
-
 from mmdist.models.algorithms.records import empty
 
 PARTS = ("data", "teacher", "student", "distill", "backward", "optimizer")

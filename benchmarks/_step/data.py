@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from _step.cases import Case
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
+
+from _step.cases import Case
 
 Batch = dict[str, Any]
 

@@ -7,11 +7,12 @@ import statistics
 from typing import Any
 
 import torch
+from mmengine.model import BaseModel
+
 from _step.cases import CASES
 from _step.clocks import PARTS, peak_of_steps, seconds_of, timed
 from _step.data import batches
 from _step.models import build, contenders
-from mmengine.model import BaseModel
 
 COLUMNS = (*PARTS, "rest")
 WARM_UP = 3  # by the third step, mmdist has learnt how far the teacher has to run

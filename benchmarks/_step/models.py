@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
-from _step.cases import CONFIGS, Case
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 
+from _step.cases import CONFIGS, Case
 from mmdist.models.builder import build_model, load_model_config
 
 CHANNELS = {"base_channels", "stem_channels", "in_channels", "channels", "out_channels", "feat_channels"}

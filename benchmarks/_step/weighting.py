@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from typing import Any
 
 import torch
-from _step.clocks import now, peak_bytes
+from torch import Tensor, nn
 
+from _step.clocks import now, peak_bytes
 from mmdist.models.weightings.answers import Answers
 from mmdist.models.weightings.calls import LossCall
 from mmdist.models.weightings.maps import Maps, Options
@@ -31,9 +33,7 @@ def measure(device: str, repeats: int, quick: bool) -> list[dict[str, Any]]:
     Returns:
         list[dict[str, Any]]: One line a stage; time in ms, memory in MiB.
     """
-    from mmseg.models.losses import CrossEntropyLoss
-
-    loss, (height, width) = CrossEntropyLoss(), (64, 128) if quick else SIZE
+    loss, (height, width) = nn.CrossEntropyLoss(), (64, 128) if quick else SIZE
     lines = []
     for classes in CLASSES:
         generator = torch.Generator(device).manual_seed(0)
@@ -43,11 +43,7 @@ def measure(device: str, repeats: int, quick: bool) -> list[dict[str, Any]]:
         )
         label = torch.randint(0, classes, (SAMPLES, height, width), **draw)
         for stage, share in ((1, 1.0), (2, 0.0)):
-
-            def weigh(share: float = share) -> None:
-                maps = Maps(OPTIONS, share, Answers({"main": [main], "aux": [auxiliary]}), ("main", "aux"))
-                maps.weight(TARGET, "main", LossCall(loss, (student, label), {}))
-
+            weigh = functools.partial(once, share, main, auxiliary, LossCall(loss, (student, label), {}))
             weigh()
             times = []
             for _ in range(repeats):
@@ -64,6 +60,12 @@ def measure(device: str, repeats: int, quick: bool) -> list[dict[str, Any]]:
                 }
             )
     return lines
+
+
+def once(share: float, main: Tensor, auxiliary: Tensor, call: LossCall) -> None:
+    """The weights of one call of the student's loss."""
+    maps = Maps(OPTIONS, share, Answers({"main": [main], "aux": [auxiliary]}), ("main", "aux"))
+    maps.weight(TARGET, "main", call)
 
 
 def table(lines: list[dict[str, Any]]) -> str:

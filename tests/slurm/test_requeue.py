@@ -24,7 +24,7 @@ def test_srun_answers_with_the_code_of_the_run(stub) -> None:
     """Without a batch script there is nothing to run again: who started it learns that it can go on."""
     variables = {"GPUS": "2", "SRUN_ARGS": "--nodes=2 --ntasks-per-node=1"}
     process = subprocess.Popen(
-        [str(stub.tool("slurm_train.sh")), "test", "direct", "a.py", "run"], cwd=stub.folder, env=stub.env | variables
+        [str(stub.tool("slurm_train.sh")), "gpu", "direct", "a.py", "run"], cwd=stub.folder, env=stub.env | variables
     )
     started(stub)
     stub.ask("scancel", "--signal=USR1", "--name=direct")
@@ -85,6 +85,6 @@ def test_of_an_array_the_one_task_is_requeued(stub) -> None:
 @pytest.mark.parametrize("name", ["slurm_train.sh", "slurm_test.sh"])
 def test_a_copy_of_the_script_says_how_to_start_it(stub, name: str) -> None:
     """Sbatch runs a copy of its script, where nothing lies beside it."""
-    done = stub.run("sbatch", "--wait", "--output=job.log", stub.tool(name), "test", "job", "a.py", "run")
+    done = stub.run("sbatch", "--wait", "--output=job.log", stub.tool(name), "gpu", "job", "a.py", "run")
     assert done.returncode == 2
     assert f"bash tools/{name}" in log(stub, "job.log")

@@ -27,7 +27,7 @@ def test_two_nodes_train_one_model(whole: Path) -> None:
 
 @pytest.mark.parametrize("form", [("--signal=USR1",), ("--batch", "--signal=USR1")])
 def test_a_preempted_job_is_requeued_and_ends_as_if_it_had_not_been(slurm, config: Path, whole: Path, form) -> None:
-    """The signal reaches the tasks, or the batch script alone: as ``#SBATCH --signal`` does, without and with ``B:``."""
+    """The signal reaches the tasks, or the batch script alone: as ``#SBATCH --signal`` without and with ``B:``."""
     job = slurm.submit(f"{config} run", "--requeue", TRACE_PAUSE="0.3")
     run = slurm.folder / "run"
     slurm.wait(lambda: (run / "rank0.txt").is_file() and len(trace(run, 0)) > 4)
@@ -46,7 +46,7 @@ def test_a_preempted_job_is_requeued_and_ends_as_if_it_had_not_been(slurm, confi
 
 def test_two_jobs_on_one_node_keep_apart(slurm, config: Path) -> None:
     variables = {"GPUS": "2", "SRUN_ARGS": "--nodelist=n1", "TRACE_PAUSE": "0.3"}
-    command = ["bash", str(slurm.tool("slurm_train.sh")), "test", "twin", str(config)]
+    command = ["bash", str(slurm.tool("slurm_train.sh")), "gpu", "twin", str(config)]
     jobs = [
         subprocess.Popen(
             [*command, name],
@@ -71,6 +71,6 @@ def test_two_jobs_on_one_node_keep_apart(slurm, config: Path) -> None:
 
 def test_a_checkpoint_is_evaluated_on_two_nodes(slurm, config: Path, whole: Path) -> None:
     variables = {"GPUS": "2", "SRUN_ARGS": "--nodes=2 --ntasks-per-node=1"}
-    done = slurm.run(slurm.tool("slurm_test.sh"), "test", "job", config, whole / "epoch_10.pth", **variables)
+    done = slurm.run(slurm.tool("slurm_test.sh"), "gpu", "job", config, whole / "epoch_10.pth", **variables)
     assert done.returncode == 0, done.stderr
     assert "accuracy/top1" in done.stdout + done.stderr

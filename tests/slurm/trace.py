@@ -1,4 +1,4 @@
-"""What the runs of these tests import: a hook that writes down which process ran which iteration, and takes its time."""
+"""What the runs of these tests import: a hook that writes down which process ran which iteration, and takes time."""
 
 from __future__ import annotations
 

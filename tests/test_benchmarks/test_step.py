@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from torch import nn
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "step.py"
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # as Python does for a script there
+
+# isort: split
+import step
+from _step import clocks, measuring
+from _step.cases import CASES
+from _step.data import batches
+from _step.models import build, contenders
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("step_benchmark", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def tiny(benchmark):
-    """Tiny models of the segmentation case."""
-    pytest.importorskip("mmseg")
-    case = benchmark.CASES["pspnet-logits"]._replace(sizes=[(32, 32)], quick=True)
+def small(key, size=32):
+    """A case of small pictures, with tiny models."""
+    case = CASES[key].tiny()._replace(sizes=[(size, size)])
+    pytest.importorskip(case.scope)
     torch.manual_seed(0)
-    return case, benchmark.build(case, "student"), benchmark.build(case, "teacher")
+    return case, build(case, "student"), build(case, "teacher")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Tiny models of the segmentation case."""
+    return small("pspnet-logits")
 
 
 @pytest.fixture
-def pair(benchmark, tiny):
+def pair(tiny):
     """Both classes around them."""
-    return benchmark.contenders(*tiny, "cpu")
+    return contenders(*tiny, "cpu")
 
 
-def test_both_classes_start_from_the_same_weights_and_stay_together(benchmark, tiny, pair):
-    data = benchmark.batches(tiny[0])[0]
+def test_both_classes_start_from_the_same_weights_and_stay_together(tiny, pair):
+    data = batches(tiny[0])[0]
     for _ in range(4):
-        losses = {name: benchmark.seconds_of(contender, data, "cpu")[1] for name, contender in pair.items()}
+        losses = {name: clocks.seconds_of(contender, data, "cpu")[1] for name, contender in pair.items()}
         assert {"student.decode.loss_ce", "distill.loss_distill", "loss"} <= losses["mmdist"].keys()
-        assert benchmark.difference(losses["mmdist"], losses["MMRazor"]) < 1e-5
+        assert measuring.difference(losses["mmdist"], losses["MMRazor"]) < 1e-5
     trained = [dict(contender.model.student.named_parameters()) for contender in pair.values()]
     start = dict(tiny[1].named_parameters())
     for name, value in trained[0].items():
@@ -68,22 +73,22 @@ def test_nothing_in_the_models_is_left_to_chance(tiny):
         ({}, {}, math.inf),
     ],
 )
-def test_a_loss_that_differs_is_missing_or_is_not_a_number_is_noticed(benchmark, ours, theirs, expected):
-    assert benchmark.difference(ours, theirs) == benchmark.difference(theirs, ours) == expected
+def test_a_loss_that_differs_is_missing_or_is_not_a_number_is_noticed(ours, theirs, expected):
+    assert measuring.difference(ours, theirs) == measuring.difference(theirs, ours) == expected
 
 
-def test_time_is_charged_to_its_part_though_the_teacher_is_left_early(benchmark, tiny, pair):
-    data = benchmark.batches(tiny[0])[0]
+def test_time_is_charged_to_its_part_though_the_teacher_is_left_early(tiny, pair):
+    data = batches(tiny[0])[0]
     ours = pair["mmdist"]
-    for _ in range(benchmark.WARM_UP):
-        benchmark.seconds_of(ours, data, "cpu")
+    for _ in range(measuring.WARM_UP):
+        clocks.seconds_of(ours, data, "cpu")
     # From the third pass on, this head is where mmdist leaves the teacher; it never returns.
     handle = ours.model.teacher.backbone.register_forward_hook(lambda *args: time.sleep(0.2))
     left = []
     forward = ours.model.teacher.decode_head.forward
     ours.model.teacher.decode_head.forward = lambda *args: left.append(False) or (forward(*args), left.append(True))[0]
-    with benchmark.timed(ours, "cpu") as parts:
-        whole, _ = benchmark.seconds_of(ours, data, "cpu")
+    with clocks.timed(ours, "cpu") as parts:
+        whole, _ = clocks.seconds_of(ours, data, "cpu")
     handle.remove()
     assert left == [False]
     assert 0.2 < parts["teacher"] < whole
@@ -94,7 +99,7 @@ def test_time_is_charged_to_its_part_though_the_teacher_is_left_early(benchmark,
     assert not any(names & vars(owner).keys() for owner in owners)
 
 
-def test_peak_memory_counts_what_is_alive_at_once(benchmark):
+def test_peak_memory_counts_what_is_alive_at_once():
     mebibyte = torch.ones(2**18)
 
     def function():
@@ -103,12 +108,12 @@ def test_peak_memory_counts_what_is_alive_at_once(benchmark):
             other = kept * 2
             del other
 
-    assert benchmark.peak_bytes(function, "cpu") == pytest.approx(2 * 2**20, rel=0.01)
+    assert clocks.peak_bytes(function, "cpu") == pytest.approx(2 * 2**20, rel=0.01)
 
 
-def test_a_quick_run_writes_table_and_json(benchmark, tiny, tmp_path):
+def test_a_quick_run_writes_table_and_json(tiny, tmp_path):
     arguments = ["--quick", "--case", "pspnet-logits", "--repeats", "2"]
-    assert benchmark.main([*arguments, "--json", f"{tmp_path}/out.json", "--markdown", f"{tmp_path}/out.md"]) == 0
+    assert step.main([*arguments, "--json", f"{tmp_path}/out.json", "--markdown", f"{tmp_path}/out.md"]) == 0
     ours, theirs = json.loads((tmp_path / "out.json").read_text())["results"]
     assert (ours["class"], theirs["class"], theirs["ratio"]) == ("mmdist", "MMRazor", 1)
     student, teacher = (sum(p.numel() for p in model.parameters()) for model in tiny[1:])
@@ -116,37 +121,107 @@ def test_a_quick_run_writes_table_and_json(benchmark, tiny, tmp_path):
     assert theirs["optimizer_parameters"] == student + teacher
     assert ours["state_mb"] == ours["student_state_mb"] < theirs["state_mb"]
     assert ours["loss_difference"] <= 1e-4
-    assert min(ours["ms"], ours["peak_mib"], *(ours["parts_ms"][part] for part in benchmark.PARTS)) > 0
+    assert min(ours["ms"], ours["peak_mib"], *(ours["parts_ms"][part] for part in clocks.PARTS)) > 0
     assert (tmp_path / "out.md").read_text().count("\n") == 2 + 2
 
 
-def test_losses_that_differ_make_the_run_fail(benchmark, tiny, monkeypatch, capsys):
-    build = benchmark.contenders
+def test_losses_that_differ_make_the_run_fail(tiny, monkeypatch, capsys):
+    original = measuring.contenders
 
     def other_weights(*args):
-        pair = build(*args)
+        pair = original(*args)
         with torch.no_grad():
             pair["MMRazor"].model.student.decode_head.conv_seg.bias[0] += 0.1
         return pair
 
-    monkeypatch.setattr(benchmark, "contenders", other_weights)
-    monkeypatch.setattr(benchmark, "peak_of_steps", lambda *args: 0)
-    assert benchmark.main(["--quick", "--case", "pspnet-logits", "--repeats", "1"]) == 1
+    monkeypatch.setattr(measuring, "contenders", other_weights)
+    monkeypatch.setattr(measuring, "peak_of_steps", lambda *args: 0)
+    assert step.main(["--quick", "--case", "pspnet-logits", "--repeats", "1"]) == 1
     assert "pspnet-logits: the losses of the two classes differ by" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_quick_run_of_the_detectors_finds_the_same_losses(benchmark, tmp_path):
+def test_a_quick_run_of_the_detectors_finds_the_same_losses(tmp_path):
     pytest.importorskip("mmdet")
     arguments = ["--quick", "--case", "retinanet-fpn", "--repeats", "1", "--json", f"{tmp_path}/out.json"]
-    assert benchmark.main(arguments) == 0
+    assert step.main(arguments) == 0
     ours, theirs = json.loads((tmp_path / "out.json").read_text())["results"]
     assert ours["loss_difference"] == theirs["loss_difference"] <= 1e-4
 
 
-@pytest.mark.parametrize("arguments", [["--case", "retinanet"], ["--repeats", "0"]])
-def test_a_wrong_argument_is_refused_before_anything_is_built(benchmark, arguments, capsys):
+@pytest.mark.parametrize(
+    "arguments", [["--case", "retinanet"], ["--repeats", "0"], ["--weighting", "--case", "pspnet-logits"]]
+)
+def test_a_wrong_argument_is_refused_before_anything_is_built(arguments, capsys):
     with pytest.raises(SystemExit) as error:
-        benchmark.main(arguments)
+        step.main(arguments)
     assert error.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["rdd-segmenter", "rdd-cityscapes"])
+def test_with_and_without_rdd_differ_in_the_weighting_alone(key):
+    pytest.importorskip("mmseg")
+    *weighted, plain = (rival.algorithm() for rival in CASES[key].rivals.values())
+    assert "weighting" not in plain
+    for algorithm in weighted:
+        assert algorithm.pop("weighting")["type"] == "mmdist.RDDWeighting"
+        assert algorithm == plain
+
+
+def test_the_steps_of_each_contender_are_of_its_stage(monkeypatch):
+    case, *models = small("rdd-segmenter", 64)  # more pixels than `min_kept`
+    data, searched = batches(case)[0], []
+    kthvalue = torch.Tensor.kthvalue
+    monkeypatch.setattr(torch.Tensor, "kthvalue", lambda *args: searched.append(True) or kthvalue(*args))
+    found = {}
+    for name, contender in contenders(case, *models, "cpu").items():
+        logs = []
+        if contender.model.weighting is not None:
+            original = contender.model.weighting.logs
+            contender.model.weighting.logs = lambda original=original, logs=logs: logs.append(original()) or {}
+        searched.clear()
+        _, losses = clocks.seconds_of(contender, data, "cpu")
+        assert "distill.loss_kd" in losses
+        found[name] = [int(log["rdd.stage"]) for log in logs], len(searched)
+    assert found == {
+        "RDD, stage 1": ([1], 0),
+        "RDD, stage 2": ([2], 0),
+        "RDD, stage 2, sure": ([2], 4),  # for both networks, for both heads
+        "KD": ([], 0),
+    }
+    assert MessageHub.get_current_instance().get_info("max_iters") is None
+
+
+def test_sdd_classifies_as_many_regions_as_it_says():
+    case, *models = small("sdd-resnet")
+    data = batches(case)[0]
+    for name, contender in contenders(case, *models, "cpu").items():
+        regions = []
+        for _, connector in contender.model.distiller.connectors.items():
+            connector.register_forward_hook(lambda *args, regions=regions: regions.append(args[-1].shape[2]))
+        _, losses = clocks.seconds_of(contender, data, "cpu")
+        assert math.isfinite(losses["loss"])
+        assert regions == ([] if name == "KD" else [int(name.split()[1])] * 2)
+
+
+def test_a_method_is_not_asked_for_the_losses_of_the_reference(tmp_path, capsys):
+    pytest.importorskip("mmseg")
+    arguments = ["--quick", "--case", "rdd-segmenter", "--repeats", "1"]
+    assert step.main([*arguments, "--json", f"{tmp_path}/out.json", "--markdown", f"{tmp_path}/out.md"]) == 0
+    *weighted, plain = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (plain["class"], plain["ratio"]) == ("KD", 1)
+    assert {line["loss_difference"] for line in [*weighted, plain]} == {None}
+    assert capsys.readouterr().out.count("times KD, wanted: at most 1.07") == len(weighted)
+    lines = (tmp_path / "out.md").read_text().splitlines()
+    assert len(lines) == 2 + 4 and len({line.count("|") for line in lines}) == 1
+
+
+def test_the_weighting_alone_is_measured_in_both_stages(tmp_path):
+    assert step.main(["--weighting", "--quick", "--repeats", "1", "--json", f"{tmp_path}/out.json"]) == 0
+    lines = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert [(line["classes"], line["stage"]) for line in lines] == [(19, 1), (19, 2), (150, 1), (150, 2)]
+    for line in lines:
+        assert line["logits_mib"] == 2 * line["classes"] * 64 * 128 * 4 / 2**20
+        assert line["peak_mib"] >= 2 * 64 * 128 * 4 / 2**20  # a weight for each pixel at least
+        assert line["ms"] > 0

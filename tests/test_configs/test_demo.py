@@ -1,4 +1,4 @@
-"""Every demo config: builds, trains two iterations, validates, and is listed where users look for it."""
+"""Every demo config: builds, trains two iterations, validates, exports, and is listed where users look for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmdist.cli.demo.catalog import DEMOS
+from mmdist.cli.main import main
 
 FOLDER = Path(__file__).parents[2] / "configs" / "demo"
 CONFIGS = sorted(path.name for path in FOLDER.glob("*.py"))
@@ -55,7 +56,7 @@ def write_data(name: str, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_demo_config_trains_two_iterations_and_validates(name, tmp_path):
+def test_a_demo_config_trains_two_iterations_validates_and_exports(name, tmp_path):
     write_data(name, tmp_path / "data")
     cfg = Config.fromfile(FOLDER / name)
     changes = dict(
@@ -85,7 +86,10 @@ def test_a_demo_config_trains_two_iterations_and_validates(name, tmp_path):
     weighting = {key for key in runner.message_hub.log_scalars if key.startswith("train/rdd.")}
     assert weighting == (RDD_LOGS if str(method).startswith("rdd") else set())
     assert (tmp_path / "pictures" / "distill_2.png").is_file() == str(method).startswith("rdd")
-    assert (tmp_path / "work" / "iter_2.pth").is_file()
+    checkpoint = tmp_path / "work" / "iter_2.pth"
+    assert checkpoint.is_file()
+    if method:
+        assert main(["export", str(checkpoint), str(tmp_path / "student.pth")]) == 0
 
 
 def test_the_demo_uses_the_plain_configs_and_those_of_dist_but_no_two_stages():

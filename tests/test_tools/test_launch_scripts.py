@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.tiny_run import ROOT, environment
+import torch
+from helpers.processes import free_port
+from helpers.tiny_run import ROOT, environment, write_run
 
 TOOLS = ROOT / "tools"
 SCRIPTS = ("dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh")
@@ -74,6 +76,12 @@ def test_without_gpus_slurm_is_asked_for_none(recorder: Path) -> None:
     assert not [argument for argument in got if "gres" in argument or "per-node" in argument]
 
 
+def test_in_a_batch_job_the_sizes_are_those_of_the_job(recorder: Path) -> None:
+    job = {"SLURM_NTASKS": "12", "SLURM_NTASKS_PER_NODE": "4", "SLURM_CPUS_PER_TASK": "6"}
+    got = call(recorder, "slurm_test.sh", "gpu", "job", "a.py", "a.pth", **job)
+    assert got[2:7] == ["--job-name=job", "--gres=gpu:4", "--ntasks-per-node=4", "--ntasks=12", "--cpus-per-task=6"]
+
+
 def options(arguments: list[str]) -> dict[str, str]:
     return dict(argument.split("=", 1) for argument in arguments if argument.startswith("--") and "=" in argument)
 
@@ -107,6 +115,31 @@ def test_several_machines_agree_on_a_port(recorder: Path) -> None:
     got = call(recorder, "dist_test.sh", "a.py", "a.pth", "2", NNODES="2")
     assert options(got)["--master_port"] == "29500"
     assert got[-5:] == [str(TOOLS / "test.py"), "a.py", "a.pth", "--launcher", "pytorch"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="two machines would need two GPUs")
+def test_two_machines_train_one_model(tmp_path: Path) -> None:
+    """Both are this one; they meet at an address and a port as two would."""
+    write_run(tmp_path)
+    common = {"NNODES": "2", "MASTER_ADDR": "127.0.0.1", "PORT": str(free_port())}
+    machines = [
+        subprocess.Popen(
+            [str(TOOLS / "dist_train.sh"), "distill.py", "1", "--work-dir", "run"],
+            cwd=tmp_path,
+            env=environment(NODE_RANK=str(rank), **common),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [machine.communicate(timeout=240)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    state = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=False)
+    assert state["meta"]["iter"] == 2  # 8 images, 2 processes of 2
+    assert "Epoch(train) [1][2/2]" in outputs[0]
+    assert "Epoch(train)" not in outputs[1]  # the second machine leaves the log to the first
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

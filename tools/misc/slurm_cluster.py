@@ -28,6 +28,7 @@ from pathlib import Path
 PACKAGES = ("slurm-wlm", "munge")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "scancel")
 NODES = ("n1", "n2")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 STARTING_S, ENDING_S, INSTALLING_S = 60, 15, 600
 # Codes of sysexits.h: a caller can tell a machine without slurm from a cluster that does not start.
 FAILED, UNAVAILABLE = 1, 69
@@ -54,12 +55,13 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-# More processors than the machine has: several small jobs run at once.
+# Processors and GPUs that the machine does not have: jobs written for a cluster are placed, several at once.
 SlurmdParameters=config_overrides
 ReturnToService=2
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8
-PartitionName=test Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+GresTypes=gpu
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=64 Gres=gpu:8
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=64 Gres=gpu:8
+PartitionName=gpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -97,7 +99,9 @@ def install() -> None:
         raise ClusterError("--install needs root", UNAVAILABLE)
     apt = find("apt-get")
     if apt is None:
-        raise ClusterError(f"--install needs apt-get; install {' and '.join(PACKAGES)} in this system's way", UNAVAILABLE)
+        raise ClusterError(
+            f"--install needs apt-get; install {' and '.join(PACKAGES)} in this system's way", UNAVAILABLE
+        )
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
         say(f"apt-get {' '.join(command)}")
@@ -183,6 +187,9 @@ class Cluster:
         ports = free_ports(3)
         host = socket.gethostname().split(".")[0]
         self.conf.write_text(CONF.format(host=host, user=os.getuid(), state=self.state, ports=ports))
+        for number in range(8):
+            (self.state / f"gpu{number}").touch()
+        (self.state / "gres.conf").write_text(f"Name=gpu File={self.state}/gpu[0-7]\n")
         key = self.state / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(128))
@@ -199,18 +206,23 @@ class Cluster:
 
     def _launch(self, program: str, *arguments: str, log: str = "") -> subprocess.Popen[bytes]:
         path = self.state / f"{log or program}.log"
-        with path.open("wb") as out:
-            process = subprocess.Popen(
-                [str(find(program)), *arguments],
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                cwd=self.state,
-                start_new_session=True,  # an interrupt in this terminal is not for them
-            )
-        with (self.state / "pids").open("a") as pids:
-            pids.write(f"{process.pid}\n")
+        # Not between the start and its note: nobody would end that process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            with path.open("wb") as out, (self.state / "pids").open("a") as pids:
+                process = subprocess.Popen(
+                    [str(find(program)), *arguments],
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    cwd=self.state,
+                    start_new_session=True,  # an interrupt in this terminal is not for them
+                    preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS),
+                )
+                pids.write(f"{process.pid}\n")
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
         return process
 
     def _wait(self, ready: Callable[[], bool], processes: Sequence[subprocess.Popen[bytes]], what: str) -> None:

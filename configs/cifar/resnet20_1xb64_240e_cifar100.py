@@ -1,0 +1,2 @@
+# resnet20 by itself: a student without a teacher.
+_base_ = ["../_base_/models/cifar/resnet20.py", "../_base_/recipes/cifar100_1xb64_240e.py"]

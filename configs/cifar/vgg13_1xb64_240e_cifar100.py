@@ -1,0 +1,2 @@
+# vgg13 by itself: a teacher.
+_base_ = ["../_base_/models/cifar/vgg13.py", "../_base_/recipes/cifar100_1xb64_240e.py"]

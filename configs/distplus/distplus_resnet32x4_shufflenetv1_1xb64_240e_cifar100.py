@@ -1,0 +1,9 @@
+# DIST+: resnet32x4 teaches ShuffleNetV1.
+_base_ = [
+    "../_base_/pairs/cifar100/resnet32x4_shufflenetv1.py",
+    "../_base_/recipes/cifar100_1xb64_240e_small-nets.py",
+    "../_base_/distillers/distplus_fc_cifar100.py",
+]
+model = dict(distiller=_base_.distiller, acclimated=["backbone.layer3.4.conv2", "head.fc"])
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
+val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)

@@ -1,0 +1,9 @@
+# DIST+: ResNet-50 teaches MobileNetV1.
+_base_ = [
+    "../_base_/pairs/in1k/resnet50_mobilenetv1.py",
+    "../_base_/recipes/in1k_8xb32_100e_dist.py",
+    "../_base_/distillers/distplus_fc.py",
+]
+model = dict(distiller=_base_.distiller, acclimated=["backbone.layer4.2.conv3", "head.fc"])
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
+val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)

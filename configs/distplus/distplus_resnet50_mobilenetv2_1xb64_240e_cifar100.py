@@ -1,0 +1,9 @@
+# DIST+: ResNet50 teaches MobileNetV2.
+_base_ = [
+    "../_base_/pairs/cifar100/resnet50_mobilenetv2.py",
+    "../_base_/recipes/cifar100_1xb64_240e_small-nets.py",
+    "../_base_/distillers/distplus_fc_cifar100.py",
+]
+model = dict(distiller=_base_.distiller, acclimated=["backbone.layer4.2.conv3", "head.fc"])
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
+val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)

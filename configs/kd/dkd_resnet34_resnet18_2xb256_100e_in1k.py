@@ -1,0 +1,7 @@
+# DKD: ResNet-34 teaches ResNet-18.
+_base_ = [
+    "../_base_/pairs/in1k/resnet34_resnet18.py",
+    "../_base_/recipes/in1k_2xb256_100e.py",
+    "../_base_/distillers/dkd_fc_in1k.py",
+]
+model = dict(distiller=_base_.distiller)

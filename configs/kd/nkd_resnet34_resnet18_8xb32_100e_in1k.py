@@ -1,0 +1,7 @@
+# NKD: ResNet-34 teaches ResNet-18.
+_base_ = [
+    "../_base_/pairs/in1k/resnet34_resnet18.py",
+    "../_base_/recipes/in1k_8xb32_100e.py",
+    "../_base_/distillers/nkd_fc.py",
+]
+model = dict(distiller=_base_.distiller)

@@ -1,0 +1,6 @@
+# PKD: RetinaNet-X101 teaches RetinaNet-R50.
+_base_ = [
+    "../_base_/pairs/coco/retinanet-x101_retinanet-r50.py",
+    "../_base_/distillers/pkd_fpn_dense.py",
+]
+model = dict(distiller=_base_.distiller)

@@ -1,0 +1,61 @@
+"""Fix 10: maps in channels-last layout."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from mmrazor.models.losses import ChannelWiseDivergence, PKDLoss
+from torch import Tensor, nn
+
+from mmdist.compat.layout import give_contiguous_maps
+
+
+def maps() -> tuple[Tensor, Tensor]:
+    """As a convolution gives them behind a transformer."""
+    return tuple(torch.randn(2, 5, 4, 6).to(memory_format=torch.channels_last) for _ in range(2))
+
+
+def test_a_loss_of_mmrazor_refuses_channels_last_maps_without_the_fix() -> None:
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        ChannelWiseDivergence()(*maps())
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_with_the_fix_it_has_the_value_and_gradient_of_contiguous_maps(by_name: bool) -> None:
+    fixed, (student, teacher) = ChannelWiseDivergence(), maps()
+    assert give_contiguous_maps(fixed) == [""]
+    plain = student.contiguous().requires_grad_()
+    expected = ChannelWiseDivergence()(plain, teacher.contiguous())
+    student.requires_grad_()
+    value = fixed(preds_S=student, preds_T=teacher) if by_name else fixed(student, teacher)
+    assert torch.equal(value, expected)
+    (gradient,), (wanted,) = torch.autograd.grad(value, student), torch.autograd.grad(expected, plain)
+    assert torch.equal(gradient, wanted)
+
+
+def test_pyramids_stay_tuples_and_contiguous_maps_are_not_copied() -> None:
+    seen = []
+    loss = PKDLoss()
+    give_contiguous_maps(loss)
+    loss.forward = lambda preds_S, preds_T: seen.extend((preds_S, preds_T))
+    student, teacher = maps()
+    plain = student.contiguous()
+    loss((plain, student), (teacher, teacher))
+    assert all(isinstance(levels, tuple) and all(level.is_contiguous() for level in levels) for levels in seen)
+    assert seen[0][0] is plain
+
+
+def test_it_is_done_once_and_to_losses_of_mmrazor_alone() -> None:
+    losses = nn.ModuleDict(dict(cwd=ChannelWiseDivergence(), own=nn.L1Loss()))
+    assert give_contiguous_maps(losses) == ["cwd"]
+    assert give_contiguous_maps(losses) == []
+
+
+def test_a_loss_with_the_fix_can_be_copied_and_pickled() -> None:
+    loss = ChannelWiseDivergence()
+    give_contiguous_maps(loss)
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert other(*maps()).isfinite()

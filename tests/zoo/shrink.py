@@ -1,0 +1,40 @@
+"""What makes a config of the zoo small enough for one iteration on a CPU, as ``--cfg-options``; docs/en/zoo.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config
+from zoo.shrink_dense import mmdet, mmseg
+
+PICTURE = 64
+
+
+def mmpretrain(cfg: Config, root: Path) -> list[str]:
+    """Batches of two, one epoch of one iteration, pictures of 64 x 64 where the networks can take them.
+
+    Args:
+        cfg (Config): A config of the zoo.
+        root (Path): The folder with the data, the working directory's ``data/``.
+
+    Returns:
+        list[str]: ``key=value``, one an option.
+    """
+    options = ["train_cfg.max_epochs=1", "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=-1"]
+    options += ["default_hooks.checkpoint.save_last=False"]
+    for split in ("train", "val"):
+        options += [f"{split}_dataloader.batch_size=2", f"{split}_dataloader.num_workers=0"]
+    for index, scheduler in enumerate(cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else []):
+        if scheduler.get("begin"):  # after the only epoch
+            options.append(f"param_scheduler.{index}.begin=0")
+    if "swin" not in str(cfg.model).lower():  # its windows need 224
+        for split in ("train", "val"):
+            for index, step in enumerate(cfg[f"{split}_dataloader"].dataset.pipeline):
+                key = {"RandomResizedCrop": "scale", "ResizeEdge": "scale", "CenterCrop": "crop_size"}.get(step.type)
+                if key:
+                    options.append(f"{split}_dataloader.dataset.pipeline.{index}.{key}={PICTURE}")
+    return options
+
+
+SHRINK: dict[str, Callable[[Config, Path], list[str]]] = dict(mmpretrain=mmpretrain, mmseg=mmseg, mmdet=mmdet)
