@@ -70,7 +70,8 @@ class CheckpointHook(_CheckpointHook):
         """One checkpoint; nothing is at its name before it is complete."""
         collect_random_states(runner)
         places = dict(file_client_args=self.file_client_args, backend_args=self.backend_args)
-        if not self._is_safe(runner):
+        # Of many processes the main one alone writes: another one must not rename a file that is not finished.
+        if not self._is_safe(runner) or not is_main_process():
             runner.save_checkpoint(self.out_dir, filename, **places, **options)
             return
         with atomic.replacing(Path(self._path(filename))) as temporary:

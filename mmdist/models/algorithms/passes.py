@@ -22,6 +22,11 @@ def under(source: str, name: str) -> bool:
     return source == name or source.startswith(f"{name}.")
 
 
+def before_rois(source: str) -> bool:
+    """Whether a recorder of a two-stage detector has what it wants before the regions are proposed."""
+    return under(source, "backbone") or under(source, "neck")
+
+
 def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None, sources: Iterable[str] = ()) -> Any:
     """Let the recorded modules fire in ``tensor`` mode: no loss, no target assignment.
 

@@ -14,7 +14,7 @@ from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
 from mmdist.models.algorithms.normalisation import Translation
-from mmdist.models.algorithms.passes import ROI_HEAD, forward_features, forward_rois, under
+from mmdist.models.algorithms.passes import ROI_HEAD, before_rois, forward_features, forward_rois, under
 from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
 
@@ -76,6 +76,12 @@ class Teacher:
             ConfigError: A recorder that never fires.
         """
         sources = [recorder.source for recorder in recorders.recorders.values()]
+        if hasattr(self.model, ROI_HEAD) and not whole and all(map(before_rois, sources)):
+            # No further: with masks, MMDetection's `tensor` mode of a cascade fails where a picture was flipped.
+            self.extract(recorders, inputs)
+            self._features = None
+            check_fired(recorders, "teacher")
+            return
         if self._mode == "tensor":
             self._run(recorders, lambda: forward_features(self.model, inputs, samples, sources), inputs, whole)
             if not silent(recorders):

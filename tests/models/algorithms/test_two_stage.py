@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from helpers.tiny_models import algorithm, detector, detector_batch, distiller
+from helpers.tiny_models import algorithm, detector, detector_batch, distiller, feature_distiller
 
 from mmdist.errors import MMDistError
 
@@ -61,6 +61,16 @@ def test_features_and_region_logits_can_be_distilled_together():
     found = losses(two_stage(distiller=cfg), detector_batch())
     assert found["distill.loss_neck"] > 0
     assert found["distill.loss_dist"] > 0
+
+
+@pytest.mark.parametrize("source", ["neck", "backbone.layer4"])
+def test_a_teacher_of_which_only_features_are_recorded_proposes_no_region_from_the_first_iteration_on(
+    source, monkeypatch
+):
+    model = two_stage(cascade=True, distiller=feature_distiller(source))
+    for part in (model.teacher.rpn_head, model.teacher.roi_head):
+        monkeypatch.setattr(part, "forward", lambda *args, **kwargs: pytest.fail("the teacher went further"))
+    assert losses(model, detector_batch())["distill.loss_dist"] > 0
 
 
 def test_a_student_without_known_regions_is_refused_with_an_explanation(monkeypatch):
