@@ -2,6 +2,6 @@
 _base_ = [
     "../_base_/pairs/cityscapes/deeplabv3-r101_deeplabv3-r18.py",
     "../_base_/recipes/cityscapes_4xb4_40k.py",
-    "../_base_/distillers/kd_conv_seg.py",
+    "../_base_/distillers/kd_conv_seg_all.py",
 ]
 model = dict(distiller=_base_.distiller)

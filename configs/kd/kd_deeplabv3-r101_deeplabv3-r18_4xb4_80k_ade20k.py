@@ -2,6 +2,6 @@
 _base_ = [
     "../_base_/pairs/ade20k/deeplabv3-r101_deeplabv3-r18.py",
     "../_base_/recipes/ade20k_4xb4_80k.py",
-    "../_base_/distillers/kd_conv_seg.py",
+    "../_base_/distillers/kd_conv_seg_all.py",
 ]
 model = dict(distiller=_base_.distiller)

@@ -1,6 +1,6 @@
 # KD: SegFormer-B3 teaches SegFormer-B0.
 _base_ = [
     "../_base_/pairs/ade20k/segformer-b3_segformer-b0.py",
-    "../_base_/distillers/kd_conv_seg.py",
+    "../_base_/distillers/kd_conv_seg_all.py",
 ]
 model = dict(distiller=_base_.distiller)

@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/pairs/voc12aug/deeplabv3-r101_deeplabv3-r18.py",
     "../_base_/recipes/voc12aug_4xb4_40k.py",
-    "../_base_/distillers/kd_conv_seg.py",
+    "../_base_/distillers/kd_conv_seg_all.py",
     "../_base_/weightings/rdd.py",
 ]
 model = dict(distiller=_base_.distiller, weighting=_base_.weighting)

@@ -35,18 +35,17 @@ def confidence(logits: Tensor, label: Tensor, ignore_index: int, align_corners: 
     probability = torch.empty(label.shape, dtype=compute_dtype(logits), device=logits.device)
     if not label.numel():
         return probability
-    result, ignored = probability, label == ignore_index
+    result = probability
     if logits.ndim == 2:
         logits, label, result = logits.unsqueeze(2), label.unsqueeze(1), result.unsqueeze(1)
-    classes, softmax = logits.shape[1], activation == "softmax"
     for images, rows, z in _blocks(logits, label.shape[1:], align_corners):
-        y = label[images, rows].unsqueeze(1)
-        own = (z.log_softmax(1) if softmax else z).gather(1, y.clamp(0, classes - 1))  # of an ignored one: any
-        if not softmax:  # the background has what the largest score leaves
-            own = own.where(y != classes, -z.amax(1, keepdim=True))
-        result[images, rows] = own.squeeze(1)
-    probability = probability.exp_() if softmax else probability.sigmoid_()
-    return probability.masked_fill_(ignored, 1)
+        y = label[images, rows]
+        if activation == "softmax":  # an ignored position has cross entropy 0
+            p = F.cross_entropy(z, y, ignore_index=ignore_index, reduction="none").neg_().exp_()
+        else:
+            p = _one_vs_rest(z, y, y == ignore_index)
+        result[images, rows] = p
+    return probability
 
 
 def check_label(label: Tensor, logits: Tensor, ignore_index: int, activation: str) -> Tensor:
@@ -123,3 +122,10 @@ def _neighbours(length: int, size: int, align_corners: bool, device: torch.devic
     place = F.interpolate(ramp, size, mode="linear", align_corners=align_corners).flatten()
     above = place.long()
     return above.to(device), (above + 1).clamp_max(length - 1).to(device), (place - above).to(device)
+
+
+def _one_vs_rest(z: Tensor, label: Tensor, ignored: Tensor) -> Tensor:
+    """Sigmoid scores: the label's own; for the background one minus the largest; 1 where ignored."""
+    background = label == z.shape[1]
+    own = z.gather(1, label.masked_fill(background | ignored, 0).unsqueeze(1)).squeeze(1)
+    return own.where(~background, -z.amax(1)).sigmoid_().masked_fill_(ignored, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 QUICK = (
-    "kd_deeplabv3-r101_pspnet-r18_4xb4_40k_cityscapes",
+    "cwd_segformer-b3_segformer-b0_8xb2_160k_ade20k",
     "dist_deeplabv3-r101_deeplabv3-r18_4xb4_40k_camvid",
     "distplus_deeplabv3-r101_deeplabv3-r18_8xb2_40k_cityscapes",
     "rdd_segformer-b3_segformer-b0_8xb2_160k_ade20k",

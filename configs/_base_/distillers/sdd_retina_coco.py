@@ -1,16 +1,11 @@
 # SDD (ours) on RetinaNet for COCO: the two coarsest levels too.
 _base_ = ["sdd_retina.py"]
-names = ("loss_sdd",)
+loss = _base_.distiller.distill_losses.loss_sdd_0
+mapping = _base_.distiller.loss_forward_mappings.loss_sdd_0
 distiller = dict(
-    distill_losses={
-        f"{name}_{level}": dict(_base_.distiller.distill_losses[f"{name}_0"]) for name in names for level in range(5)
-    },
+    distill_losses={f"loss_sdd_{level}": loss for level in range(5)},
     loss_forward_mappings={
-        f"{name}_{level}": {
-            argument: dict(record, record_idx=level)
-            for argument, record in _base_.distiller.loss_forward_mappings[f"{name}_0"].items()
-        }
-        for name in names
+        f"loss_sdd_{level}": {argument: dict(record, record_idx=level) for argument, record in mapping.items()}
         for level in range(5)
     },
 )
