@@ -16,7 +16,6 @@ from torch import Tensor
 from mmdist.functional._blocked import BLOCK
 from mmdist.functional.checks import _require, compute_dtype
 
-SAMPLE = 1 << 11  # values that tell how far the k-th smallest is to be looked for
 DEVICE_BLOCK = 1 << 22  # scores in a block on a GPU, where calls cost more than memory
 
 
@@ -130,26 +129,3 @@ def _one_vs_rest(z: Tensor, label: Tensor, ignored: Tensor) -> Tensor:
     background = label == z.shape[1]
     own = z.gather(1, label.masked_fill(background | ignored, 0).unsqueeze(1)).squeeze(1)
     return own.where(~background, -z.amax(1)).sigmoid_().masked_fill_(ignored, 1)
-
-
-def kth_smallest(values: Tensor, k: int) -> Tensor:
-    """The k-th smallest of many values.
-
-    On the CPU, where a selection takes many times as long as a comparison, it is looked for below a bound that a sample
-    gives; among all, where the sample misleads.
-
-    Args:
-        values (Tensor): (M,).
-        k (int): From 1 to M.
-
-    Returns:
-        Tensor: Scalar.
-    """
-    if values.device.type == "cpu" and values.numel() >= 16 * SAMPLE and 4 * k <= values.numel():
-        sample = values[:: values.numel() // SAMPLE]
-        rank = k * sample.numel() / values.numel()
-        bound = sample.kthvalue(math.ceil(rank + 4 * math.sqrt(rank) + 4)).values  # four standard deviations beyond
-        below = values[values <= bound]
-        if below.numel() >= k:
-            values = below
-    return values.kthvalue(k).values

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdist.functional._confidence import check_label, confidence, kth_smallest
+from mmdist.functional._confidence import check_label, confidence
 from mmdist.functional.checks import check_choice, check_non_negative, check_pair, compute_dtype, full_precision
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -206,7 +206,7 @@ def hard_from_probability(
         return valid.clone()
     hard = (probability <= threshold).logical_and_(valid)
     if hard.count_nonzero() < min_kept:
-        kth = kth_smallest(probability.masked_fill(~valid, torch.inf).flatten(), min_kept)
+        kth = probability.masked_fill(~valid, torch.inf).flatten().kthvalue(min_kept).values
         hard = (probability <= kth).logical_and_(valid)
     return hard
 

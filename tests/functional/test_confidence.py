@@ -115,17 +115,6 @@ def test_no_map_of_all_classes_at_label_size_is_ever_held(small, activation, tmp
         assert result <= peak < result + 4 * classes * pixels / 2  # half of one image's map
 
 
-@pytest.mark.parametrize("k", [1, 2, 50, 2_000, 10_000, 10_001, 40_000])
-def test_the_kth_smallest_is_that_of_a_sorted_list(k):
-    flat = torch.rand(40_000)
-    misleading = flat.clone()  # every 19th value, which the sample is, is smaller than all others
-    misleading[:: len(flat) // _confidence.SAMPLE] -= 1
-    ties = flat.mul(20).round()
-    few = flat.where(flat < 0.01, torch.inf)
-    for values in (flat, flat.sort().values, misleading, ties, few, flat.double(), flat[:100].repeat(400)):
-        assert _confidence.kth_smallest(values, k) == values.sort().values[k - 1]
-
-
 MAP, LABEL = torch.randn(2, 5, 3, 4), torch.zeros(2, 7, 9, dtype=torch.long)
 
 

@@ -24,6 +24,7 @@ import yaml
 from helpers.zoo_data import WRITERS, accept_cifar100
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.utils import ManagerMixin
 from zoo.shrink import SHRINK
 
 from mmdist.models.builder import build_model
@@ -108,6 +109,7 @@ def train_one_iteration(entry: Entry, folder: Path) -> list[dict[str, Any]]:
 
 def _train(entry: Entry, cfg: Config, place: Path, work: Path) -> None:
     torch.set_num_threads(1)
+    forget_instances(ManagerMixin)
     accept_cifar100() if entry.data == "cifar100" else None
     os.chdir(place)
     arguments = [str(entry.path), "--work-dir", str(work)]
@@ -116,6 +118,13 @@ def _train(entry: Entry, cfg: Config, place: Path, work: Path) -> None:
     sys.argv = ["tools/train.py", *arguments, "--cfg-options", *SHRINK[cfg.default_scope](cfg, place / "data")]
     with patch.object(Config, "pretty_text", ""):  # half of a tiny run's time goes into its layout
         runpy.run_path(str(ROOT / "tools" / "train.py"), run_name="__main__")
+
+
+def forget_instances(kind: type) -> None:
+    """What mmengine keeps by name in a process: a visualizer of an earlier test would log into that test's folder."""
+    getattr(kind, "_instance_dict", {}).clear()
+    for subclass in kind.__subclasses__():
+        forget_instances(subclass)
 
 
 def teacher_weights(cfg: Config, folder: Path) -> Path:
