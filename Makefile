@@ -24,7 +24,7 @@ demo: env
 	@.venv/bin/python tools/misc/demo.py $(if $(TASK),--task $(TASK)) $(if $(DATA),--data $(DATA))
 
 test: env
-	@$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 test-zoo: env
 	@MMDIST_ZOO=all $(RUN) -m pytest -n 2 tests/zoo $(PYTEST_ARGS)
