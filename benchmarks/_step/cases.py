@@ -11,6 +11,7 @@ from mmengine.config import Config
 CONFIGS = Path(__file__).parents[2] / "configs"
 OURS, RAZOR = "mmdist.SingleTeacherDistill", "mmrazor.SingleTeacherDistill"
 ITERATIONS = 1000  # of the training that a step is taken from
+LAST = ITERATIONS - 1
 
 
 class Rival(NamedTuple):
@@ -96,22 +97,13 @@ def both_classes(source: str, loss: str, argument: str) -> dict[str, Rival]:
 
 
 def stages(with_rdd: str | dict[str, Any], without: str | dict[str, Any]) -> dict[str, Rival]:
-    """An algorithm with RDD in its first and in its second stage, and without.
-
-    Random networks are unsure everywhere. With trained ones hardly a position is at or below the threshold, and the
-    hardest have to be searched for: so too with a threshold of 0.
-    """
-    last = ITERATIONS - 1
-    return {
-        "RDD, stage 1": Rival(with_rdd),
-        "RDD, stage 2": Rival(with_rdd, last),
-        "RDD, stage 2, sure": Rival(with_rdd, last, {"weighting.threshold": 0.0}),
-        "KD": Rival(without),
-    }
+    """An algorithm with RDD in its first and in its second stage, and without."""
+    return {"RDD, stage 1": Rival(with_rdd), "RDD, stage 2": Rival(with_rdd, LAST), "KD": Rival(without)}
 
 
 KD = dict(type=OURS, distiller="kd_conv_seg")
 SDD = dict(type=OURS, distiller="sdkd_fc")
+RDD_DEMO = "demo/rdd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py"
 PSPNET = "mmseg::pspnet/pspnet_{}-d8_4xb2-80k_cityscapes-512x1024.py"
 RETINANET = "mmdet::retinanet/retinanet_{}_fpn_1x_coco.py"
 RESNET = "mmpretrain::resnet/resnet{}_8xb32_in1k.py"
@@ -140,10 +132,12 @@ CASES = {
         student="demo/upernet_r18-w4_1xb32-800_digits.py",
         classes=11,
         sizes=((64, 64),),
-        rivals=stages(
-            "demo/rdd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py",
-            "demo/kd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py",
-        ),
+        rivals={
+            # Random networks are unsure everywhere. With trained ones hardly a pixel is at or below the threshold, and
+            # the hardest have to be searched for: so too with a threshold of 0.
+            "RDD, stage 2, sure": Rival(RDD_DEMO, LAST, {"weighting.threshold": 0.0}),
+            **stages(RDD_DEMO, "demo/kd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py"),
+        },
         samples=32,
         most=1.07,
         shrink=1,
