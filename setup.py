@@ -121,7 +121,7 @@ setup(
     ],
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["mmdist", "mmdist.*"]),
-    package_data={"mmdist.functional": ["*.c"]},
+    package_data={"mmdist.functional": ["*.c", "*.h"]},
     install_requires=requirements("runtime") + always,
     extras_require=extras,
     entry_points={"console_scripts": ["mmdist = mmdist.cli.main:main"]},

@@ -1,7 +1,7 @@
 """The probability of the ground-truth class at label size, block by block, each block small enough for the cache.
 
 A map of all classes at label size costs more than the exponentials in it: it is written and read several times, and
-nothing but one number a position is wanted of it.
+nothing but one number a position is wanted of it. On the CPU, a C kernel does it in one go (``_cpu_confidence.c``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdist.functional import _cpu
 from mmdist.functional._blocked import BLOCK
 from mmdist.functional.checks import _require, compute_dtype
 
@@ -31,10 +32,21 @@ def confidence(logits: Tensor, label: Tensor, ignore_index: int, align_corners: 
 
     Returns:
         Tensor: As the labels, in the dtype of computation.
+
+    Raises:
+        ValueError: A label that is no class.
     """
     probability = torch.empty(label.shape, dtype=compute_dtype(logits), device=logits.device)
     if not label.numel():
         return probability
+    classes = logits.shape[1] + (activation == "sigmoid")
+    message = f"label must be in [0, {classes}) or ignore_index = {ignore_index}"
+    if _takes_kernels(logits, activation):
+        found = _cpu.label_probability(logits, label, ignore_index, _places(logits, label, align_corners))
+        if found is None:
+            raise ValueError(message)
+        return found
+    _require((((label >= 0) & (label < classes)) | (label == ignore_index)).all(), message)
     result = probability
     if logits.ndim == 2:
         logits, label, result = logits.unsqueeze(2), label.unsqueeze(1), result.unsqueeze(1)
@@ -48,21 +60,19 @@ def confidence(logits: Tensor, label: Tensor, ignore_index: int, align_corners: 
     return probability
 
 
-def check_label(label: Tensor, logits: Tensor, ignore_index: int, activation: str) -> Tensor:
+def check_label(label: Tensor, logits: Tensor) -> Tensor:
     """Labels that :func:`confidence` can take.
 
     Args:
         label (Tensor): (N,) or (N, *label size) integers.
         logits (Tensor): (N, C) or (N, C, *spatial).
-        ignore_index (int): The label that does not count.
-        activation (str): ``sigmoid`` has one label more, the background.
 
     Returns:
         Tensor: The labels as int64.
 
     Raises:
         TypeError: Labels that are not integers.
-        ValueError: Another shape or device, or a label that is no class.
+        ValueError: Another shape or device.
     """
     if not isinstance(label, Tensor) or label.is_floating_point() or label.dtype == torch.bool:
         raise TypeError(
@@ -81,13 +91,22 @@ def check_label(label: Tensor, logits: Tensor, ignore_index: int, activation: st
         )
     if label.device != logits.device:
         raise ValueError(f"label is on {label.device} but the logits are on {logits.device}")
-    label = label.long()
-    classes = logits.shape[1] + (activation == "sigmoid")
-    _require(
-        (((label >= 0) & (label < classes)) | (label == ignore_index)).all(),
-        f"label must be in [0, {classes}) or ignore_index = {ignore_index}",
-    )
-    return label
+    return label.long()
+
+
+def _takes_kernels(logits: Tensor, activation: str) -> bool:
+    maps = activation == "softmax" and logits.ndim == 4 and logits.dtype == torch.float32
+    return maps and not torch.compiler.is_compiling() and _cpu.available(logits, logits)
+
+
+def _places(logits: Tensor, label: Tensor, align_corners: bool) -> list[tuple[Tensor, Tensor, Tensor]] | None:
+    if logits.shape[2:] == label.shape[1:]:
+        return None
+    found = []
+    for length, size in zip(logits.shape[2:], label.shape[1:], strict=True):
+        before, after, share = _neighbours(length, size, align_corners, logits.device)
+        found.append((before, after, share.to(logits.dtype)))
+    return found
 
 
 def _blocks(logits: Tensor, size: Sequence[int], align_corners: bool) -> Iterator[tuple[slice, slice, Tensor]]:

@@ -1,4 +1,4 @@
-"""The two passes of the streaming relation losses in C, for the CPU: built once with the system's compiler.
+"""The streaming relation losses and the probability of the label in C, for the CPU: built once by the system compiler.
 
 PyTorch's operations each go over a block anew, and half of what they take is not arithmetic. ``_cpu_kernels.c`` does in
 one go over a tile what ``_blocked.py`` does in thirty. It needs a C compiler, as ``torch.compile`` does; without one,
@@ -8,6 +8,7 @@ or with ``MMDIST_CPU_KERNELS=0`` in the environment, the blocked form takes over
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from mmdist.functional._plain import EPS
 
 ACTIVATIONS = {"softmax": 0, "sigmoid": 1, "none": 2}
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+OUT_OF_MEMORY = 1  # of label_probability
 ALONE_BELOW = 1 << 15  # scores: below, a second thread and merging its sums cost more than they save
 
 
@@ -55,6 +57,20 @@ class _Coefficients(ctypes.Structure):
     ]
 
 
+class _Places(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("before", "after", "share")]
+
+
+class _Request(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("images", "classes", "height", "width", "ignore", "threads")),
+        *((name, ctypes.c_int64) for name in ("image", "channel", "row", "column")),
+        *((name, ctypes.c_void_p) for name in ("logits", "label", "out")),
+        ("rows", _Places),
+        ("columns", _Places),
+    ]
+
+
 def available(z_s: Tensor, z_t: Tensor) -> bool:
     """Whether the kernels take these scores: on the CPU, float32 or bfloat16, and built."""
     known = z_s.dtype in DTYPES and z_t.dtype in DTYPES
@@ -84,6 +100,33 @@ def gradient(
     maps = (_Map(z_s), _Map(z_t), _address(weight), ctypes.byref(_Map(grad)))
     _run("relation_gradient", _Problem(z_s, spec), ctypes.byref(coefficients), *maps)
     return grad
+
+
+def label_probability(
+    logits: Tensor, label: Tensor, ignore_index: int, places: Sequence[Sequence[Tensor]] | None
+) -> Tensor | None:
+    """See :func:`mmdist.functional._confidence.confidence`, with softmax.
+
+    Args:
+        logits (Tensor): (N, C, h, w) float32, in any memory layout.
+        label (Tensor): (N, H, W) int64.
+        ignore_index (int): The label that does not count.
+        places (Sequence[Sequence[Tensor]], optional): For the rows of the labels, then for the columns: the neighbours
+            before and after among those of the logits, and the share of the one after; None: of the same size.
+
+    Returns:
+        Tensor | None: (N, H, W); None where a label is no class.
+    """
+    label = label.contiguous()
+    out = torch.empty(label.shape)
+    threads = 1 if label.numel() * logits.shape[1] < ALONE_BELOW else torch.get_num_threads()
+    tables = [_Places(*(x.data_ptr() for x in axis)) for axis in places] if places else [_Places(), _Places()]
+    sizes = (*logits.shape[:2], *label.shape[1:], ignore_index, threads, *logits.stride())
+    request = _Request(*sizes, logits.data_ptr(), label.data_ptr(), out.data_ptr(), *tables)
+    state = _cpu_build.kernels().library.label_probability(ctypes.byref(request))
+    if state == OUT_OF_MEMORY:
+        raise MemoryError("out of memory for the scratch tiles of the label probability")
+    return None if state else out
 
 
 def _address(tensor: Tensor | None) -> int | None:

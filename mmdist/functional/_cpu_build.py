@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-SOURCE = Path(__file__).with_name("_cpu_kernels.c")
+HEADER, *SOURCES = (
+    Path(__file__).with_name(name) for name in ("_cpu_exponential.h", "_cpu_kernels.c", "_cpu_confidence.c")
+)
 SWITCH = "MMDIST_CPU_KERNELS"
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 ATTEMPTS = (("-fopenmp",), ())  # some compilers come without OpenMP
@@ -21,6 +23,7 @@ TIMEOUT = 120  # seconds
 FUNCTIONS = {
     "relation_moments": [ctypes.c_void_p] * 5,
     "relation_gradient": [ctypes.c_void_p] * 6,
+    "label_probability": [ctypes.c_void_p],
 }
 
 
@@ -57,17 +60,17 @@ def _build() -> Path:
     compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise OSError("no C compiler (cc, gcc, clang) is installed")
-    source = SOURCE.read_bytes()
+    source = [path.read_bytes() for path in (HEADER, *SOURCES)]
     # -march=native: what was built on another processor of a cluster may not run on this one.
     key = hashlib.sha256(repr((source, FLAGS, compiler, platform.platform(), _processor())).encode()).hexdigest()[:16]
-    target = cache_folder() / f"relation-{key}.so"
+    target = cache_folder() / f"kernels-{key}.so"
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = Path(folder) / target.name
         for extra in ATTEMPTS:
-            command = [*compiler.split(), *FLAGS, *extra, "-o", str(built), str(SOURCE), "-lm"]
+            command = [*compiler.split(), *FLAGS, *extra, "-o", str(built), *map(str, SOURCES), "-lm"]
             run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
             if run.returncode == 0:
                 os.replace(built, target)  # several processes may build at once: each leaves a whole file

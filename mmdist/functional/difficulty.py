@@ -168,7 +168,7 @@ def label_probability(
         with full_precision(logits):
             z = logits.to(compute_dtype(logits))
             return (label * (z.softmax(1) if activation == "softmax" else z.sigmoid())).sum(1, dtype=z.dtype)
-    label = check_label(label, logits, ignore_index, activation)
+    label = check_label(label, logits)
     with full_precision(logits):
         return confidence(logits, label, ignore_index, align_corners, activation)
 

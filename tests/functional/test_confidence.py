@@ -14,7 +14,7 @@ from helpers.label_maps import SHAPES, assert_equal, labelled
 from references import rdd as reference
 from torch import Tensor
 
-from mmdist.functional import _confidence, label_probability, rdd_hard_mask
+from mmdist.functional import _confidence, _cpu, _cpu_build, label_probability, rdd_hard_mask
 
 
 @pytest.fixture(params=[None, 1, 40, 1 << 30])
@@ -90,6 +90,43 @@ def test_what_is_ignored_may_hold_anything():
         assert (probability[label == 255] == 1).all()
         assert probability.isfinite().all()
     torch.testing.assert_close(label_probability(logits, label), expected)
+
+
+@pytest.mark.parametrize(("shape", "size"), [*SHAPES, ((3, 7, 40, 33), (64, 300)), ((1, 2_000, 3, 20), (5, 20))])
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("layout", ["contiguous", "channels last", "transposed"])
+def test_the_kernel_computes_what_the_blocks_do(shape, size, align_corners, layout, monkeypatch):
+    if _cpu_build.kernels().library is None:
+        pytest.skip("needs a C compiler")
+    logits, _, label = labelled(shape, size)
+    logits = logits.float()
+    logits[:, 1:, :, :1] = -100.0
+    if layout == "channels last":
+        logits = logits.to(memory_format=torch.channels_last)
+    elif layout == "transposed":
+        logits = logits.transpose(2, 3).contiguous().transpose(2, 3)
+    value = label_probability(logits, label, align_corners=align_corners)
+    monkeypatch.setattr(_cpu, "available", lambda *maps: False)
+    torch.testing.assert_close(
+        value, label_probability(logits, label, align_corners=align_corners), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_a_class_that_cannot_be_and_a_network_that_broke_are_seen_in_either_form(kernels, monkeypatch):
+    if not kernels:
+        monkeypatch.setattr(_cpu, "available", lambda *maps: False)
+    elif _cpu_build.kernels().library is None:
+        pytest.skip("needs a C compiler")
+    logits, label = torch.zeros(1, 3, 1, 4), torch.tensor([[[0, 1, 2, -1]]])
+    logits[:, 2] = -math.inf
+    logits[..., 3] = math.nan
+    probability = label_probability(logits, label, ignore_index=-1)
+    torch.testing.assert_close(probability, torch.tensor([[[0.5, 0.5, 0.0, 1.0]]]))
+    assert label_probability(logits, label.clamp_min(0)).isnan().tolist() == [[[False, False, False, True]]]
+    for wrong in (3, -1, 1 << 40):
+        with pytest.raises(ValueError, match=r"label must be in \[0, 3\) or ignore_index = 255"):
+            label_probability(logits, torch.full((1, 1, 4), wrong))
 
 
 def peak_memory(tmp_path: Path, call: Callable[[], Tensor]) -> int:
