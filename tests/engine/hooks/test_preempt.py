@@ -52,6 +52,17 @@ def start(folder: Path, pause: float) -> subprocess.Popen[str]:
     raise AssertionError(f"the run ended with {process.wait()}")
 
 
+def until_it_blocks(process: int, number: int) -> None:
+    """Wait for a process that is starting."""
+    for _ in range(600):
+        status = Path(f"/proc/{process}/status").read_text()
+        blocked = next(line for line in status.splitlines() if line.startswith("SigBlk:"))
+        if int(blocked.split()[1], 16) & 1 << number - 1:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {process} does not block signal {number}")
+
+
 def end(runner: Any) -> int:
     with pytest.raises(SystemExit) as caught:
         runner.train()
@@ -112,6 +123,8 @@ def test_workers_that_get_the_signals_too_go_on_delivering(tmp_path: Path) -> No
     def to_all_workers(runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         workers = runner.train_loop.dataloader_iterator._iterator._workers
         assert len(workers) == 2
+        for worker in workers:  # one that is only just being started cannot know of signals
+            until_it_blocks(worker.pid, signal.SIGTERM)
         for name in ("USR1", "TERM"):  # by another process: the main one ends its workers with SIGTERM
             subprocess.run(["kill", f"-{name}", *(str(worker.pid) for worker in workers)], check=True)
         time.sleep(0.2)
