@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmdist.functional import _cpu
 from mmdist.functional._blocked import BLOCK
-from mmdist.functional.checks import _require, compute_dtype
+from mmdist.functional.checks import compute_dtype, require
 
 DEVICE_BLOCK = 1 << 22  # scores in a block on a GPU, where calls cost more than memory
 
@@ -46,7 +46,7 @@ def confidence(logits: Tensor, label: Tensor, ignore_index: int, align_corners: 
         if found is None:
             raise ValueError(message)
         return found
-    _require((((label >= 0) & (label < classes)) | (label == ignore_index)).all(), message)
+    require((((label >= 0) & (label < classes)) | (label == ignore_index)).all(), message)
     result = probability
     if logits.ndim == 2:
         logits, label, result = logits.unsqueeze(2), label.unsqueeze(1), result.unsqueeze(1)

@@ -94,9 +94,7 @@ def position_weight(logits: Tensor, mask: Tensor | None, weight: Tensor | None) 
     weight = weight.detach().to(compute_dtype(logits))
     if mask is not None:
         weight = weight.where(mask, weight.new_zeros(()))
-    _require(
-        ((weight >= 0) & weight.isfinite()).all(), "weight must be finite and 0 or above wherever the mask is True"
-    )
+    require(((weight >= 0) & weight.isfinite()).all(), "weight must be finite and 0 or above wherever the mask is True")
     return weight
 
 
@@ -123,14 +121,14 @@ def check_target(target: Tensor, logits: Tensor, mask: Tensor | None) -> Tensor:
     if target.device != logits.device:
         raise ValueError(f"target is on {target.device} but the logits are on {logits.device}")
     target = target.long() if mask is None else target.long().where(mask, target.new_zeros((), dtype=torch.long))
-    _require(
+    require(
         ((target >= 0) & (target < logits.shape[1])).all(),
         f"target must be in [0, {logits.shape[1]}) wherever the mask is True; mask ignored labels",
     )
     return target
 
 
-def _require(condition: Tensor, message: str) -> None:
+def require(condition: Tensor, message: str) -> None:
     """Raise ``ValueError`` unless the condition holds; on a GPU the check does not wait, and aborts later."""
     if torch.compiler.is_compiling():
         return

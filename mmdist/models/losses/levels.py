@@ -81,7 +81,17 @@ def check_teacher(loss: Tensor, teacher: Sequence[Tensor], name: str) -> None:
     Raises:
         FloatingPointError: The teacher's output holds NaN or infinity.
     """
-    if not torch.isfinite(loss.detach()) and not all(bool(torch.isfinite(level).all()) for level in teacher):
+    if not torch.isfinite(loss.detach()):
+        check_finite(teacher, name)
+
+
+def check_finite(teacher: Sequence[Tensor], name: str) -> None:
+    """What the teacher says is made of numbers.
+
+    Raises:
+        FloatingPointError: It holds NaN or infinity.
+    """
+    if not all(bool(torch.isfinite(level).all()) for level in teacher):
         raise FloatingPointError(
             f"{name} (the teacher's output) holds NaN or infinity: check its checkpoint (teacher_ckpt) "
             "and its data preprocessor"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional.queries import query_logits
+from mmdist.models.losses.levels import check_finite
 from mmdist.models.weightings.targets import ANCHORS, Target
 
 
@@ -38,6 +39,7 @@ class Answers:
 
         Raises:
             ConfigError: The teacher answers another question: other classes, anchors or images.
+            FloatingPointError: It answers with NaN or infinity.
         """
         answer = self.records[name][-1]
         logits = self._level(answer, name, student) if target.kind == ANCHORS else as_logits(answer)
@@ -49,6 +51,7 @@ class Answers:
                 "the losses to weigh, model.weighting.teacher_logits the teacher's method"
             )
             raise ConfigError(f"model.teacher: {target.teacher}", given, wanted, hint)
+        check_finite([logits], target.teacher)
         return logits.detach()
 
     def _level(self, answer: Any, name: str, student: Tensor) -> Tensor | None:

@@ -362,6 +362,15 @@ def test_a_teacher_of_other_classes_is_refused_in_the_first_iteration():
         losses(weighted(teacher=teacher), segmented())
 
 
+@pytest.mark.parametrize("iteration", [1, 50])
+def test_a_teacher_that_went_wrong_is_reported_and_weighs_nothing(iteration):
+    model = weighted()
+    nn.init.constant_(model.teacher.decode_head.conv_seg.bias, float("nan"))
+    at(iteration)
+    with pytest.raises(FloatingPointError, match=r"decode_head.forward \(the teacher's output\) holds NaN or infinity"):
+        losses(model, segmented())
+
+
 def test_a_share_of_an_unknown_number_of_iterations_is_refused(hub):
     hub.update_info("max_iters", None)
     with pytest.raises(ConfigError, match=r"model.weighting.warmup = 0.1: expected a training whose number"):
