@@ -3,13 +3,14 @@ PYTHON ?= python3
 RUN = OMP_NUM_THREADS=1 .venv/bin/python
 CLUSTER = .venv/bin/python tools/misc/slurm_cluster.py
 
-.PHONY: help env demo test test-zoo test-slurm lint docs clean
+.PHONY: help env demo test test-zoo test-slurm benchmark lint docs clean
 
 help:
 	@echo 'make demo [TASK=seg|det|cls] [DATA=...]  train teacher, student and distilled student; compare them'
 	@echo 'make test [PYTEST_ARGS=...]              run the tests'
 	@echo 'make test-zoo [PYTEST_ARGS=...]          train one iteration of every config of the zoo'
 	@echo 'make test-slurm [PYTEST_ARGS=...]        run the tests that need slurm, on a cluster on this machine'
+	@echo 'make benchmark [RERUN="--task ..."]      tables and figures of the accuracy benchmark; RERUN trains cells once more'
 	@echo 'make lint                                check style and format'
 	@echo 'make docs                                build the documentation, into build/docs/html (Python 3.11 or newer)'
 	@echo 'make env                                 set up .venv alone (all targets above do it too)'
@@ -32,6 +33,10 @@ test-zoo: env
 test-slurm: env
 	@trap '$(CLUSTER) down' EXIT; trap 'exit 130' INT TERM; \
 	conf=$$($(CLUSTER) up) && eval "$$conf" && $(RUN) -m pytest tests/slurm $(PYTEST_ARGS)
+
+benchmark: env
+	@$(if $(RERUN),.venv/bin/python -W ignore -m benchmarks.accuracy run --again $(RERUN))
+	@$(RUN) -W ignore -m benchmarks.accuracy tables
 
 lint: env
 	@.venv/bin/ruff check .

@@ -1,16 +1,6 @@
 # DIST+ from the wide UPerNet to the narrow one.
-_base_ = ["upernet_r18-w4_1xb32-800_digits.py", "../_base_/distillers/distplus_conv_seg.py"]
-custom_imports = dict(imports=["mmdist"], allow_failed_imports=False)
-student = _base_.model
-model = dict(
-    _delete_=True,
-    type="mmdist.SingleTeacherDistill",
-    architecture=student,
-    teacher="{{ fileDirname }}/upernet_r18-w32_1xb32-800_digits.py",
-    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher CKPT
-    acclimated=["decode_head.fpn_bottleneck.conv", "decode_head.conv_seg"],
-    distiller=_base_.distiller,
-)
+_base_ = ["../_base_/pairs/demo/upernet_r18_digits.py", "../_base_/distillers/distplus_conv_seg.py"]
+model = dict(acclimated=["decode_head.fpn_bottleneck.conv", "decode_head.conv_seg"], distiller=_base_.distiller)
 # AdamW's steps do not shrink with the gradient: at a tenth of the student's rate the teacher would be taught too much.
 # The schedule ends at 0: `eta_min` is the same for every parameter, and would be more than the teacher starts with.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=1e-4, decay_mult=0.0))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import traceback
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmdist.errors import ConfigError, MissingPackageError, MMDistError, nearest
 
 SUFFIXES = (".py", ".yml", ".yaml", ".json")
+# mmengine's reading is not made for threads: it reloads pkg_resources and changes sys.path meanwhile
+_reading = threading.RLock()
 
 
 def did_you_mean(value: str, options: list[str]) -> str:
@@ -113,7 +116,8 @@ def load_config(path: str, key: str = "config") -> Config:
     """
     file = find_config(path, key)
     try:
-        return Config.fromfile(file)
+        with _reading:
+            return Config.fromfile(file)
     except MMDistError:
         raise
     except Exception as error:

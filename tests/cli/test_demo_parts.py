@@ -281,7 +281,7 @@ def test_predictions_come_back_as_they_were(tmp_path):
 
 def results(task: str = "seg", metric: float = 40.0) -> Results:
     def trained(name: str, label: str, value: float, seconds: float, parameters: int = 1000) -> Trained:
-        past = History(np.linspace(2, 1, 20), seconds, parameters)
+        past = History(np.linspace(2, 1, 20), seconds, seconds / 20, parameters)
         training = Training(name, label, "c.py", 20)
         return Trained(training, Path("iter_20.pth"), "", value, past, {10: 1.0, 20: value}, ["python"], "now")
 

@@ -115,7 +115,8 @@ class DemoCheckout:
 
 def _read_history(checkpoint: Path) -> History:
     content = json.loads(checkpoint.read_text(encoding="utf-8"))
-    return History(np.linspace(2, 1, content["iterations"]), content["seconds"], 1234)
+    loss = np.linspace(2, 1, content["iterations"])
+    return History(loss, content["seconds"], content["seconds"] / len(loss), 1234)
 
 
 def _run_without_predicting(place: training.Place, command: list[Any], *arguments: Any, **options: Any) -> None:

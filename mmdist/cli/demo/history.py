@@ -22,11 +22,13 @@ class History:
         loss (np.ndarray): (iterations,) the task's own loss; what distillation adds is left out.
         seconds (float): Sum of the iterations' times. They are in the checkpoint, so a training that was interrupted
             and resumed counts every iteration once, and the break not at all.
+        iteration_seconds (float): Median time of an iteration, which a busy moment of the machine does not change.
         parameters (int): Learnable numbers of the model; of the student alone, where there is a teacher.
     """
 
     loss: np.ndarray
     seconds: float
+    iteration_seconds: float
     parameters: int
 
 
@@ -49,6 +51,7 @@ def read_history(checkpoint: Path) -> History:
     return History(
         loss=task_loss(scalars),
         seconds=float(np.sum(scalars["train/time"])),
+        iteration_seconds=float(np.median(scalars["train/time"])),
         parameters=count_parameters(content["state_dict"]),
     )
 

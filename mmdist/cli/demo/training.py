@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Training:
         config (str): In ``configs/demo``.
         iterations (int): Its length.
         teacher (Trained, optional): Whom the student learns from.
+        options (Mapping[str, Any]): Settings by dotted key, beside length, data and seed.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Training:
     config: str
     iterations: int
     teacher: Trained | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def train(place: Place, training: Training, progress: Progress) -> Trained:
     """
     cfg = load_config(str(place.root / place.config(training.config)))
     options = length_options(cfg, training.iterations) | place.data_options(cfg) | {"randomness.seed": place.seed}
+    options |= training.options
     inputs = {
         "config": cfg.to_dict(),
         "options": options,

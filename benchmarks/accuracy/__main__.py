@@ -1,0 +1,165 @@
+"""Methods and seeds on the demo's data sets, beside a tuned student by itself.
+
+    python -m benchmarks.accuracy run                                   # all that is missing in the results
+    python -m benchmarks.accuracy run --task seg-digits --method dist --seed 3 --again
+    python -m benchmarks.accuracy tables                                # tables and figures from the results
+
+``run`` searches the plain student's learning rate, trains every method with every seed at equal epochs, and then the
+plain student for as long as the methods took. Interrupted and run again, it goes on where it was. ``tables`` takes
+seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.accuracy import plots, store, tables
+from benchmarks.accuracy.comparing import best_factor, time_ratios
+from benchmarks.accuracy.plan import (
+    PLAIN,
+    ROOT,
+    SEARCH,
+    SEARCH_FACTORS,
+    TASKS,
+    Cell,
+    Task,
+    epoch_cells,
+    search_cells,
+    time_cells,
+    wider,
+)
+from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
+from mmdist.cli.demo.process import StageFailed
+from mmdist.cli.report import run_reported
+from mmdist.errors import ConfigError
+
+RESULTS = Path(__file__).parent / "results" / "accuracy.csv"
+PAGE = ROOT / "docs" / "en" / "benchmarks" / "accuracy.md"
+MOST_FACTORS = 6  # of a search
+QUICK_METHODS = ("kd", "dist")
+QUICK_ITERATIONS = 12
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The script's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="train what is missing")
+    run.add_argument("--task", action="append", metavar="NAME", help=f"one of {', '.join(task.name for task in TASKS)}")
+    run.add_argument("--method", action="append", metavar="NAME", help="only this one; may be repeated")
+    run.add_argument("--seed", action="append", type=int, metavar="N", help="only this one; may be repeated")
+    run.add_argument("--again", action="store_true", help="also what the results have already")
+    run.add_argument("--workers", type=int, default=2, metavar="N", help="trainings at a time, one thread each (2)")
+    run.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/accuracy")
+    run.add_argument("--quick", action="store_true", help="a few iterations and methods, to see that it runs")
+    for command in (run, commands.add_parser("tables", help="write tables and figures")):
+        command.add_argument("--results", type=Path, metavar="CSV", help=f"default: {RESULTS.relative_to(ROOT)}")
+    return parser
+
+
+def chosen(names: Sequence[str] | None) -> list[Task]:
+    """The tasks of some names; all by default.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+    known = {task.name: task for task in TASKS}
+    for name in names or ():
+        if name not in known:
+            raise ConfigError("--task", name, list(known))
+    return [known[name] for name in names or known]
+
+
+def wanted(args: argparse.Namespace, cell: Cell) -> bool:
+    """Whether ``--method`` and ``--seed`` leave a cell."""
+    return (not args.method or cell.method in args.method) and (not args.seed or cell.seed in args.seed)
+
+
+def search(work: TaskBench, iterations: int) -> float:
+    """Search the plain student's learning rate as far as the results do not have it; its factor."""
+    factors: tuple[float, ...] = ()
+    following: tuple[float, ...] = SEARCH_FACTORS
+    while following != factors and len(following) <= MOST_FACTORS:
+        factors = following
+        work.train(search_cells(work.task, iterations, factors))
+        following = wider(factors, best_factor(list(work.bench.rows.values()), work.task.name))
+    return best_factor(list(work.bench.rows.values()), work.task.name)
+
+
+def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
+    """All trainings of a task that are missing."""
+    methods = tuple(method for method in task.methods if not args.quick or method in QUICK_METHODS)
+    task = Task(task.demo, task.pair, methods, min(task.seeds, 2) if args.quick else task.seeds)
+    iterations = bench.iterations or tables.schedule(task)
+    with task_at_work(bench, task) as work:
+        factor = search(work, iterations)
+        cells = [cell for cell in epoch_cells(task, iterations, factor) if wanted(args, cell)]
+        if bench.missing(cells):
+            work.train_teacher(iterations)
+            work.train(cells)
+        ratios = time_ratios(list(bench.rows.values()), task.name)
+        work.train([cell for cell in time_cells(task, iterations, factor, ratios) if wanted(args, cell)])
+
+
+def run(args: argparse.Namespace) -> None:
+    """``run``."""
+    tasks = chosen(args.task)
+    for name in args.method or ():
+        if name not in (known := {PLAIN, *(method for task in tasks for method in task.methods)}):
+            raise ConfigError("--method", name, sorted(known))
+    if args.workers < 1:
+        raise ConfigError("--workers", args.workers, "a number above 0")
+    os.environ["OMP_NUM_THREADS"] = "1"  # so that trainings beside each other do not share cores
+    folder = (args.work_dir or ROOT / "work_dirs" / ("accuracy-quick" if args.quick else "accuracy")).resolve()
+    results = args.results or (folder / "accuracy.csv" if args.quick else RESULTS)
+    bench = Bench(
+        *(folder, results, args.workers, lambda line: print(line, flush=True)),
+        iterations=QUICK_ITERATIONS if args.quick else None,
+        few=args.quick,
+        again=lambda cell: args.again and cell.purpose != SEARCH and wanted(args, cell),
+    )
+    for task in tasks:
+        run_task(args, bench, task)
+    for task in tasks:
+        print(f"\n{task.name}\n{tables.section(task, list(bench.rows.values()), bench.iterations)}")
+
+
+def write_tables(args: argparse.Namespace) -> None:
+    """``tables``."""
+    rows = store.read(args.results or RESULTS)
+    sections = {}
+    for task in TASKS:
+        text = tables.section(task, rows)
+        if not text:
+            print(f"{task.name}: not enough results")
+            text = "Not measured yet."
+        else:
+            for path in plots.write(task, rows, PAGE.parent):
+                print(path.relative_to(ROOT))
+            print(f"\n{task.name}\n{text}\n")
+        sections[task.name] = text
+    tables.update(PAGE, sections)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; 1 after a training that failed, 2 after a mistake of the user's, 130 after an interruption."""
+    args = build_parser().parse_args(argv)
+    # as an interrupt, so that the trainings that are at work end too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run_reported(lambda: (run if args.command == "run" else write_tables)(args))
+    except StageFailed as failure:
+        print("\n".join(failure.tail), file=sys.stderr)
+        print(f"error: {failure}; all that it wrote: {failure.log}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""From trainings to statements: means, paired differences, and whether they are more than noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks.accuracy.plan import EPOCHS, PLAIN, SEARCH, TEACHER, TIME, Task, longer
+from benchmarks.accuracy.store import Row
+
+LEVEL = 0.95  # of the intervals
+RATE = 0.05  # of false discoveries among a task's methods
+
+
+def frame(rows: Sequence[Row], task: str) -> pd.DataFrame:
+    """The rows of one task; ``minutes`` are the median time of an iteration times their number."""
+    found = pd.DataFrame([vars(row) for row in rows if row.task == task], columns=list(Row.__dataclass_fields__))
+    return found.assign(minutes=found.iterations * found.iteration_ms / 60_000)
+
+
+def best_factor(rows: Sequence[Row], task: str) -> float:
+    """The learning rate's factor that served the plain student best in the search.
+
+    Args:
+        rows (Sequence[Row]): All rows.
+        task (str): The task's name.
+
+    Raises:
+        ValueError: Nothing was searched.
+    """
+    found = search_table(rows, task)
+    if found.empty:
+        raise ValueError(f"{task}: no learning rate was searched")
+    return float(found["mean"].idxmax())
+
+
+def search_table(rows: Sequence[Row], task: str) -> pd.DataFrame:
+    """Mean and values of the search, by the learning rate's factor."""
+    found = frame(rows, task)
+    grouped = found[found.purpose == SEARCH].sort_values("seed").groupby("lr_factor").metric
+    return pd.DataFrame({"mean": grouped.mean(), "values": grouped.apply(list)})
+
+
+def time_ratios(rows: Sequence[Row], task: str) -> dict[str, float]:
+    """By method, the time of an iteration in the plain student's: the median over the seeds."""
+    found = frame(rows, task)
+    table = found[found.purpose == EPOCHS].pivot(index="seed", columns="method", values="iteration_ms")
+    if PLAIN not in table:
+        return {}
+    ratios = table.div(table[PLAIN], axis=0).median()
+    return {method: float(ratio) for method, ratio in ratios.items() if method != PLAIN}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference to the plain student.
+
+    Args:
+        mean (float): Mean over the seeds, in points.
+        low (float): Lower end of the interval.
+        high (float): Upper end.
+        p (float): Of a paired t-test.
+        significant (bool): Whether it stays a discovery among all methods of the task.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    significant: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if not self.significant:
+            return "not beyond noise"
+        return "better" if self.mean > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in a task.
+
+    Args:
+        method (str): A key of ``NAMES``.
+        values (tuple[float, ...]): The metric of each seed, in percent.
+        minutes (float): Median.
+        teacher (float | None): Mean of the teacher's metric afterwards, where it learns.
+        epochs (Difference | None): To the plain student at equal epochs; None for itself.
+        long_minutes (float | None): What the plain student at equal time took.
+        long_values (tuple[float, ...]): Its metric.
+        time (Difference | None): To the plain student at equal time.
+    """
+
+    method: str
+    values: tuple[float, ...]
+    minutes: float
+    teacher: float | None = None
+    epochs: Difference | None = None
+    long_minutes: float | None = None
+    long_values: tuple[float, ...] = ()
+    time: Difference | None = None
+
+
+def paired(values: Sequence[float], reference: Sequence[float]) -> Difference:
+    """Mean of the differences, with the interval of a paired t-test.
+
+    Args:
+        values (Sequence[float]): (seeds,).
+        reference (Sequence[float]): (seeds,) of the same seeds.
+
+    Returns:
+        Difference: Not yet set against the others.
+
+    Raises:
+        ValueError: Fewer than two pairs.
+
+    Example:
+        >>> paired([3.0, 5.0], [1.0, 2.0]).mean
+        2.5
+    """
+    if len(values) != len(reference) or len(values) < 2:
+        raise ValueError(f"expected at least two pairs, got {len(values)} and {len(reference)} values")
+    found = stats.ttest_rel(values, reference)
+    mean = float(np.mean(np.subtract(values, reference)))
+    if not np.isfinite(found.pvalue):  # every difference is the same: the test divides by its spread
+        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    interval = found.confidence_interval(LEVEL)
+    return Difference(mean, float(interval.low), float(interval.high), float(found.pvalue))
+
+
+def discoveries(differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """Mark the differences that stay when the false discovery rate over all of them is held at 5 %."""
+    if not differences:
+        return {}
+    adjusted = stats.false_discovery_control([found.p for found in differences.values()])
+    return {
+        name: Difference(found.mean, found.low, found.high, found.p, bool(value <= RATE))
+        for (name, found), value in zip(differences.items(), adjusted, strict=True)
+    }
+
+
+def lines(rows: Sequence[Row], task: Task, factor: float, iterations: int) -> list[Line]:
+    """The methods of a task that have at least two seeds, the plain student first.
+
+    Args:
+        rows (Sequence[Row]): All rows.
+        task (Task): The task.
+        factor (float): Times the config's learning rate.
+        iterations (int): Of the schedule.
+    """
+    found = frame(rows, task.name)
+    found = found[(found.lr_factor == factor)]
+    equal = found[(found.purpose == EPOCHS) & (found.iterations == iterations)]
+    metric = equal.pivot(index="seed", columns="method", values="metric")
+    if PLAIN not in metric:
+        return []
+    ratios = time_ratios(rows, task.name)
+    long = found[found.purpose == TIME].pivot(index="seed", columns="iterations", values="metric")
+    long[iterations] = metric[PLAIN]
+    minutes = equal.groupby("method").minutes.median()
+    long_minutes = found[(found.method == PLAIN) & found.purpose.isin((EPOCHS, TIME))].groupby("iterations").minutes
+    epochs, times, made = {}, {}, []
+    for method in task.methods:
+        if method not in metric:
+            continue
+        pairs = metric[[method, PLAIN]].dropna()
+        if len(pairs) < 2:
+            continue
+        epochs[method] = paired(pairs[method].tolist(), pairs[PLAIN].tolist())
+        length = longer(iterations, ratios[method])
+        both = metric[[method]].join(long.get(length, pd.Series(dtype=float)).rename("long")).dropna()
+        if len(both) == len(pairs):
+            times[method] = paired(both[method].tolist(), both.long.tolist())
+        teacher = equal[equal.method == method].teacher_metric.mean()
+        made.append(
+            Line(
+                method,
+                tuple(pairs[method]),
+                float(minutes[method]),
+                None if pd.isna(teacher) else float(teacher),
+                long_minutes=float(long_minutes.median().get(length, np.nan)),
+                long_values=tuple(both.long),
+            )
+        )
+    epochs, times = discoveries(epochs), discoveries(times)
+    plain = Line(PLAIN, tuple(metric[PLAIN].dropna()), float(minutes[PLAIN]))
+    return [plain, *(_with(line, epochs[line.method], times.get(line.method)) for line in made)]
+
+
+def _with(line: Line, epochs: Difference, time: Difference | None) -> Line:
+    return Line(**{**vars(line), "epochs": epochs, "time": time})
+
+
+def plain_by_length(rows: Sequence[Row], task: str, factor: float) -> pd.DataFrame:
+    """The plain student by length of training: mean and standard deviation of the metric, minutes."""
+    found = frame(rows, task)
+    plain = found[(found.method == PLAIN) & found.purpose.isin((EPOCHS, TIME)) & (found.lr_factor == factor)]
+    grouped = plain.groupby("iterations")
+    return pd.DataFrame(
+        {"mean": grouped.metric.mean(), "sd": grouped.metric.std(ddof=1), "minutes": grouped.minutes.median()}
+    )
+
+
+def teacher_row(rows: Sequence[Row], task: str) -> Row | None:
+    """The teacher's training."""
+    return next((row for row in rows if row.task == task and row.method == TEACHER), None)

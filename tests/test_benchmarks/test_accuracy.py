@@ -1,0 +1,204 @@
+"""``benchmarks/accuracy``: its statistics, its plan, its file, and what the documentation says of them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # as `python -m benchmarks.accuracy` does in the project's folder
+
+# isort: split
+from benchmarks.accuracy import store, tables
+from benchmarks.accuracy.__main__ import PAGE, RESULTS, build_parser, run
+from benchmarks.accuracy.comparing import best_factor, discoveries, lines, paired, time_ratios
+from benchmarks.accuracy.plan import (
+    EPOCHS,
+    NAMES,
+    PLAIN,
+    ROOT,
+    SEARCH,
+    TASKS,
+    TEACHER,
+    TIME,
+    Cell,
+    epoch_cells,
+    longer,
+    search_cells,
+    time_cells,
+    wider,
+)
+from benchmarks.accuracy.running import Bench
+from benchmarks.accuracy.store import Row
+from mmdist.errors import ConfigError
+
+TASK = TASKS[0]
+T_975 = 4.303  # quantile of Student's t with two degrees of freedom, from a printed table
+
+
+def row(purpose=EPOCHS, method=PLAIN, seed=0, iterations=500, factor=1.0, metric=50.0, ms=10.0, **other):
+    known = dict(teacher_metric=None, parameters=7, finished="2026-01-01T00:00:00+00:00", torch="2.13.0") | other
+    return Row(TASK.name, purpose, method, seed, iterations, factor, metric, iteration_ms=ms, **known)
+
+
+def test_a_paired_difference_has_the_interval_of_a_t_test():
+    differences = [1.0, 2.0, 4.5]
+    found = paired([10 + difference for difference in differences], [10.0] * 3)
+    mean = sum(differences) / 3
+    spread = math.sqrt(sum((value - mean) ** 2 for value in differences) / 2)
+    assert found.mean == pytest.approx(mean)
+    assert found.high - found.mean == pytest.approx(T_975 * spread / math.sqrt(3), rel=1e-3)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_differences_without_spread_are_certain_and_none_at_all_is_nothing():
+    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.0
+    assert paired([2.0, 3.0], [2.0, 3.0]).p == 1.0
+
+
+def test_one_seed_is_no_comparison():
+    with pytest.raises(ValueError, match="two pairs"):
+        paired([1.0], [2.0])
+
+
+def test_a_difference_that_is_one_of_many_has_to_be_surer():
+    few = paired([1.0, 2.0, 3.1, 1.5, 0.4], [0.0] * 5)
+    assert few.p < 0.05
+    noise = {str(i): replace(few, p=0.9) for i in range(20)}
+    assert discoveries({"few": few})["few"].significant
+    assert not discoveries({"few": few, **noise})["few"].significant
+    assert discoveries({"few": few})["few"].verdict == "better"
+    assert discoveries({"few": replace(few, mean=-1.0)})["few"].verdict == "worse"
+
+
+def test_the_learning_rate_is_that_with_the_best_mean():
+    values = {0.5: (50, 52), 1.0: (60, 40), 2.0: (52, 51)}
+    rows = [row(SEARCH, seed=100 + i, factor=f, metric=v) for f, both in values.items() for i, v in enumerate(both)]
+    assert best_factor(rows, TASK.name) == 2.0
+    with pytest.raises(ValueError, match="searched"):
+        best_factor([], TASK.name)
+
+
+def some_rows():
+    """Two seeds: KD takes 1.6 times as long as the plain student and is 3 and 5 points better at equal epochs."""
+    rows = [row(seed=seed, metric=50.0 + seed, ms=10.0) for seed in (0, 1)]
+    rows += [row(method="kd", seed=seed, metric=53.0 + 3 * seed, ms=16.0) for seed in (0, 1)]
+    rows += [row(TIME, seed=seed, iterations=750, metric=54.0 + seed, ms=10.0) for seed in (0, 1)]
+    rows += [row(SEARCH, seed=100, metric=49.0), row(TEACHER, TEACHER, metric=90.0, parameters=99)]
+    return rows
+
+
+def test_a_method_stands_beside_the_plain_student_of_the_same_seed_at_equal_epochs_and_at_equal_time():
+    assert time_ratios(some_rows(), TASK.name) == {"kd": pytest.approx(1.6)}
+    plain, kd = lines(some_rows(), TASK, 1.0, 500)
+    assert plain.values == (50.0, 51.0) and plain.epochs is None
+    assert kd.epochs.mean == pytest.approx(4.0)
+    assert kd.time.mean == pytest.approx(0.0)
+    assert kd.minutes == pytest.approx(500 * 16 / 60_000)
+    assert kd.long_minutes == pytest.approx(750 * 10 / 60_000)
+
+
+def test_a_comparison_at_equal_time_waits_until_the_longer_trainings_are_there():
+    rows = [r for r in some_rows() if not (r.purpose == TIME and r.seed == 1)]
+    assert lines(rows, TASK, 1.0, 500)[1].time is None
+
+
+def test_trainings_at_another_learning_rate_are_not_compared():
+    other = [row(method="dist", seed=seed, factor=2.0) for seed in (0, 1)]
+    assert [line.method for line in lines(some_rows() + other, TASK, 1.0, 500)] == [PLAIN, "kd"]
+
+
+def test_the_section_of_a_task_has_a_negative_result_too():
+    rows = [replace(r, metric=40.0 + r.seed / 10) if r.method == "kd" else r for r in some_rows()]
+    text = tables.section(TASK, rows, 500)
+    assert "| KD | 2 | 40.05 ± 0.07 |" in text
+    assert "-10.45 [" in text
+    assert "Teacher: top-1 90.00, 99 parameters" in text
+
+
+def test_longer_trainings_are_quarters_of_the_schedule_and_never_shorter_than_it():
+    assert [longer(800, ratio) for ratio in (0.5, 1.1, 1.13, 2.0)] == [800, 800, 1000, 1600]
+
+
+def test_the_search_goes_on_while_the_best_learning_rate_is_at_an_end():
+    assert wider((0.5, 1.0, 2.0), 2.0) == (0.5, 1.0, 2.0, 4.0)
+    assert wider((0.5, 1.0, 2.0), 0.5) == (0.25, 0.5, 1.0, 2.0)
+    assert wider((0.5, 1.0, 2.0), 1.0) == (0.5, 1.0, 2.0)
+
+
+def test_every_method_is_trained_with_the_plain_student_s_seeds():
+    cells = list(epoch_cells(TASK, 500, 2.0))
+    seeds = {method: [cell.seed for cell in cells if cell.method == method] for method in (PLAIN, *TASK.methods)}
+    assert all(found == list(range(TASK.seeds)) for found in seeds.values())
+    assert {cell.seed for cell in search_cells(TASK, 500)}.isdisjoint(range(TASK.seeds))
+    assert {cell.iterations for cell in time_cells(TASK, 500, 1.0, {"kd": 1.6, "dist": 1.0})} == {750}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_config_of_the_plan_is_there_and_has_a_name(task):
+    for method in (TEACHER, PLAIN, *task.methods):
+        assert (ROOT / "configs" / "demo" / task.config(method)).is_file()
+    assert set(task.methods) <= set(NAMES)
+
+
+def test_the_file_is_read_as_it_was_written(tmp_path):
+    rows = [*some_rows(), row(method="distplus", teacher_metric=90.5)]
+    store.write(tmp_path / "results.csv", rows)
+    assert sorted(store.read(tmp_path / "results.csv"), key=str) == sorted(rows, key=str)
+    assert store.read(tmp_path / "none.csv") == []
+
+
+def test_a_file_with_other_columns_is_refused(tmp_path):
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="expected the columns"):
+        store.read(tmp_path / "results.csv")
+
+
+def test_what_the_file_has_is_not_trained_again_unless_asked_for(tmp_path):
+    rows = some_rows()
+    store.write(tmp_path / "results.csv", rows)
+    new = Cell(TASK.name, EPOCHS, "dist", 0, 500)
+    bench = Bench(tmp_path, tmp_path / "results.csv", 1, print)
+    assert bench.missing([rows[0].cell, new]) == [new]
+    again = Bench(tmp_path, tmp_path / "results.csv", 1, print, again=lambda cell: cell.seed == 0)
+    assert again.missing([rows[0].cell, rows[1].cell]) == [rows[0].cell]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(["--task", "cls-mnits"], "--task"), (["--method", "dits"], "--method"), (["--workers", "0"], "--workers")],
+)
+def test_a_name_that_is_not_known_is_refused_before_anything_runs(arguments, key, tmp_path):
+    with pytest.raises(ConfigError, match=key):
+        run(build_parser().parse_args(["run", "--work-dir", str(tmp_path / "new"), *arguments]))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_documentation_has_the_tables_of_the_committed_results():
+    page, rows = PAGE.read_text(), store.read(RESULTS)
+    assert rows
+    for task in TASKS:
+        text = tables.section(task, rows) or "Not measured yet."
+        assert tables.insert(page, task.name, text) == page
+
+
+def test_figures_are_drawn_and_the_same_results_give_the_same_files(tmp_path):
+    from benchmarks.accuracy import plots
+
+    rows = some_rows()
+    first = {path.name: path.read_bytes() for path in plots.write(TASK, rows, tmp_path / "a")}
+    second = {path.name: path.read_bytes() for path in plots.write(TASK, rows, tmp_path / "b")}
+    assert first == second
+    assert set(first) == {f"accuracy-{TASK.name}-{name}.svg" for name in ("minutes", "differences")}
+    assert all(b"<svg" in content for content in first.values())
+
+
+def test_pages_without_marks_are_refused(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="begin"):
+        tables.update(page, {"a": "text"})
+    assert page.read_text() == "nothing"
