@@ -7,12 +7,14 @@ that an epoch with a batch size of 2 is one iteration.
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from .tiny_data import write_classification, write_detection, write_segmentation
 from .zoo_data_dense import WRITERS as DENSE
 
 COUNT = 2
@@ -60,4 +62,27 @@ def accept_cifar100() -> None:
     CIFAR100.test_list = [(name, None) for name, _ in CIFAR100.test_list]
 
 
-WRITERS: dict[str, Callable[[Path], None]] = dict(imagenet=write_imagenet, cifar100=write_cifar100, **DENSE)
+def write_digits(root: Path) -> None:
+    """``digit_scenes`` as its converter makes it: for segmentation and detection."""
+    write_segmentation(root / "digit_scenes", classes=11)
+    shutil.rmtree(root / "digit_scenes" / "images")
+    write_detection(root / "digit_scenes", classes=tuple(map(str, range(10))))
+
+
+def write_mnist5k(root: Path) -> None:
+    """``mnist5k`` as its converter makes it."""
+    write_classification(root / "mnist5k", classes=tuple(map(str, range(10))), count=1)
+
+
+def write_nuclei(root: Path) -> None:
+    """``nuclei`` as its converter makes it."""
+    write_segmentation(root / "nuclei", classes=2, size=128)
+
+
+def write_trees(root: Path) -> None:
+    """``trees`` as its converter makes it."""
+    write_detection(root / "trees", classes=("tree",), size=400)
+
+
+DEMO = dict(digits=write_digits, mnist5k=write_mnist5k, nuclei=write_nuclei, trees=write_trees)
+WRITERS: dict[str, Callable[[Path], None]] = dict(imagenet=write_imagenet, cifar100=write_cifar100, **DENSE, **DEMO)

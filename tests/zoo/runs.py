@@ -25,7 +25,7 @@ from helpers.zoo_data import WRITERS, accept_cifar100
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import ManagerMixin
-from zoo.shrink import SHRINK
+from zoo.shrink import SHRINK, demo
 
 from mmdist.models.builder import build_model
 
@@ -60,7 +60,7 @@ class Entry:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All configs of the model index, but those of the demo."""
+    """All configs of the model index, but those of the demo: see :func:`demo_entries`."""
     found = []
     for path in yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]:
         if path.startswith("configs/demo/"):
@@ -69,6 +69,19 @@ def entries() -> tuple[Entry, ...]:
             config = ROOT / model["Config"]
             results = model.get("Results", [])
             found.append(Entry(model["Name"], config, model["In Collection"], model["Metadata"], results))
+    return tuple(found)
+
+
+@cache
+def demo_entries() -> tuple[Entry, ...]:
+    """The configs of the demo: their metafile has names alone, the rest is in those."""
+    found = []
+    for model in yaml.safe_load((ROOT / "configs" / "demo" / "metafile.yml").read_text())["Models"]:
+        name = model["Name"]
+        metadata = {"Training Data": name.rpartition("_")[2]}
+        if "1x" in name and name.count("_r18-w") + name.count("resnet18-w") == 2:
+            metadata["Teacher"] = name.split("_1x")[0]
+        found.append(Entry(name, ROOT / model["Config"], model["In Collection"], metadata, []))
     return tuple(found)
 
 
@@ -115,7 +128,8 @@ def _train(entry: Entry, cfg: Config, place: Path, work: Path) -> None:
     arguments = [str(entry.path), "--work-dir", str(work)]
     if "teacher" in cfg.model:
         arguments += ["--teacher", str(teacher_weights(cfg, place.parent / "teachers"))]
-    sys.argv = ["tools/train.py", *arguments, "--cfg-options", *SHRINK[cfg.default_scope](cfg, place / "data")]
+    shrink = demo if entry.collection == "Demo" else SHRINK[cfg.default_scope]
+    sys.argv = ["tools/train.py", *arguments, "--cfg-options", *shrink(cfg, place / "data")]
     with patch.object(Config, "pretty_text", ""):  # half of a tiny run's time goes into its layout
         runpy.run_path(str(ROOT / "tools" / "train.py"), run_name="__main__")
 

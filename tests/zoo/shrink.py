@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config
-from zoo.shrink_dense import mmdet, mmseg
+from zoo.shrink_dense import mmdet, mmseg, threshold
 
 PICTURE = 64
 
@@ -34,6 +34,24 @@ def mmpretrain(cfg: Config, root: Path) -> list[str]:
                 key = {"RandomResizedCrop": "scale", "ResizeEdge": "scale", "CenterCrop": "crop_size"}.get(step.type)
                 if key:
                     options.append(f"{split}_dataloader.dataset.pipeline.{index}.{key}={PICTURE}")
+    return options
+
+
+def demo(cfg: Config, root: Path) -> list[str]:
+    """One iteration of a batch of four, for the configs of the demo, which are small already.
+
+    Args:
+        cfg (Config): A config of ``configs/demo``.
+        root (Path): The folder with the data.
+
+    Returns:
+        list[str]: ``key=value``, one an option.
+    """
+    options = ["train_cfg.max_iters=1", "train_cfg.val_interval=1", "train_dataloader.batch_size=4"]
+    options += ["default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=-1"]
+    options += ["default_hooks.checkpoint.save_last=False"]
+    if cfg.default_scope == "mmdet":  # an untrained student has something to evaluate, too
+        options += [f"{threshold(cfg)}.score_thr=0.0"]
     return options
 
 

@@ -43,11 +43,16 @@ def mmdet(cfg: Config, root: Path) -> list[str]:
     Returns:
         list[str]: ``key=value``, one an option.
     """
-    test = f"{student_key(cfg)}.test_cfg" + (".rcnn" if "rcnn" in student(cfg).test_cfg else "")
+    test = threshold(cfg)
     options = ["train_cfg.max_epochs=1", "train_cfg.val_interval=1", *common(cfg, SIZE)]
     if "min_bbox_size" in student(cfg).test_cfg:
         options.append(f"{test}.min_bbox_size=-1")
     return [*options, f"{test}.score_thr=0.0", f"{test}.max_per_img=20"]
+
+
+def threshold(cfg: Config) -> str:
+    """Where the settings of the student's evaluation are."""
+    return f"{student_key(cfg)}.test_cfg" + (".rcnn" if "rcnn" in student(cfg).test_cfg else "")
 
 
 def common(cfg: Config, size: tuple[int, int]) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from zoo.quick import QUICK
-from zoo.runs import Entry, entries, prepare, teacher_weights, train_one_iteration
+from zoo.runs import Entry, demo_entries, entries, prepare, teacher_weights, train_one_iteration
 
-ENTRIES = [entry for entry in entries() if entry.name in QUICK or os.environ.get("MMDIST_ZOO") == "all"]
+EVERY = (*entries(), *demo_entries())
+ENTRIES = [entry for entry in EVERY if entry.name in QUICK or os.environ.get("MMDIST_ZOO") == "all"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_configs_of_the_quick_subset_exist():
-    assert not set(QUICK) - {entry.name for entry in entries()}
+    assert not set(QUICK) - {entry.name for entry in EVERY}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
