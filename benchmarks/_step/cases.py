@@ -103,6 +103,7 @@ def stages(with_rdd: str | dict[str, Any], without: str | dict[str, Any]) -> dic
 
 KD = dict(type=OURS, distiller="kd_conv_seg")
 SDD = dict(type=OURS, distiller="sdkd_fc")
+LOGITS = {name: Rival(dict(type=OURS, distiller=f"{name.lower()}_fc")) for name in ("DKD", "NKD", "DCKD", "KD")}
 RDD_DEMO = "demo/rdd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py"
 PSPNET = "mmseg::pspnet/pspnet_{}-d8_4xb2-80k_cityscapes-512x1024.py"
 RETINANET = "mmdet::retinanet/retinanet_{}_fpn_1x_coco.py"
@@ -163,5 +164,26 @@ CASES = {
         },
         samples=16,
         most=1.03,
+    ),
+    "logits-resnet": Case(
+        scope="mmpretrain",
+        teacher=RESNET.format(34),
+        student=RESNET.format(18),
+        classes=1000,
+        sizes=((224, 224),),
+        rivals=LOGITS,
+        samples=16,
+    ),
+    "distplus-resnet": Case(
+        scope="mmpretrain",
+        teacher=RESNET.format(34),
+        student=RESNET.format(18),
+        classes=1000,
+        sizes=((224, 224),),
+        rivals={
+            "DIST+": Rival(dict(type=OURS, distiller="distplus_fc", acclimated=["backbone.layer4.2.conv2", "head.fc"])),
+            "DIST": Rival(dict(type=OURS, distiller="dist_fc")),
+        },
+        samples=16,
     ),
 }

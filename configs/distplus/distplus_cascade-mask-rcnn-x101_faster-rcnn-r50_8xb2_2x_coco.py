@@ -7,5 +7,5 @@ model = dict(
     distiller=_base_.distiller,
     acclimated=["roi_head.bbox_head.0.shared_fcs.1", "roi_head.bbox_head.0.fc_cls"],
 )
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
-val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)
+optim_wrapper = _base_.teachers_rate
+val_cfg = _base_.with_teacher

@@ -5,5 +5,5 @@ _base_ = [
     "../_base_/distillers/distplus_conv_seg_aux.py",
 ]
 model = dict(distiller=_base_.distiller, acclimated=["decode_head.bottleneck.conv", "decode_head.conv_seg"])
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
-val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)
+optim_wrapper = _base_.teachers_rate
+val_cfg = _base_.with_teacher

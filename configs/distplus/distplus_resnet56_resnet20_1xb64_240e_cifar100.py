@@ -5,5 +5,5 @@ _base_ = [
     "../_base_/distillers/distplus_fc_cifar100.py",
 ]
 model = dict(distiller=_base_.distiller, acclimated=["backbone.layer3.8.conv2", "head.fc"])
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
-val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)
+optim_wrapper = _base_.teachers_rate
+val_cfg = _base_.with_teacher

@@ -4,5 +4,5 @@ _base_ = [
     "../_base_/distillers/distplus_retina_coco.py",
 ]
 model = dict(distiller=_base_.distiller, acclimated=["bbox_head.cls_convs.3.conv", "bbox_head.retina_cls"])
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
-val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)
+optim_wrapper = _base_.teachers_rate
+val_cfg = _base_.with_teacher

@@ -2,15 +2,6 @@
 _base_ = [
     "../_base_/pairs/cifar100/resnet32x4_shufflenetv2.py",
     "../_base_/recipes/cifar100_1xb64_240e_small-nets.py",
-    "../_base_/distillers/sdd_fc.py",
-    "../_base_/distillers/sdd_pairs.py",
+    "../_base_/distillers/sdd_zoo.py",
 ]
-settings = _base_.pop("sdd_pairs")["resnet32x4_shufflenetv2"]["sdnkd"]
-_base_.distiller.update(
-    connectors=dict(regions=settings["head"]),
-    distill_losses=dict(loss_sdd=settings["loss"]),
-)
-model = dict(
-    distiller=_base_.distiller,
-    architecture=dict(head=dict(loss=dict(loss_weight=settings["ce_weight"]))),
-)
+model = _base_.pop("sdd_zoo")["resnet32x4_shufflenetv2"]["sdnkd"]

@@ -205,6 +205,26 @@ def test_sdd_classifies_as_many_regions_as_it_says():
         assert regions == ([] if name == "KD" else [int(name.split()[1])] * 2)
 
 
+def test_a_loss_of_logits_takes_the_place_of_kd():
+    case, *models = small("logits-resnet")
+    data = batches(case)[0]
+    for name, contender in contenders(case, *models, "cpu").items():
+        _, losses = clocks.seconds_of(contender, data, "cpu")
+        assert [key for key in losses if key.startswith("distill.")] == [f"distill.loss_{name.lower()}"]
+        assert math.isfinite(losses["loss"])
+    assert name == "KD"  # the reference
+
+
+def test_distplus_trains_two_layers_of_its_teacher_and_dist_none():
+    case, *models = small("distplus-resnet")
+    data = batches(case)[0]
+    for name, contender in contenders(case, *models, "cpu").items():
+        losses = clocks.seconds_of(contender, data, "cpu")[1]
+        trained = [key for key, value in contender.model.teacher.named_parameters() if value.requires_grad]
+        layers = ["backbone.layer4.2.conv2.weight", "head.fc.weight", "head.fc.bias"]
+        assert (trained, "distill.loss_teacher" in losses) == ((layers, True) if name == "DIST+" else ([], False))
+
+
 def test_a_method_is_not_asked_for_the_losses_of_the_reference(tmp_path, capsys):
     pytest.importorskip("mmseg")
     arguments = ["--quick", "--case", "rdd-segmenter", "--repeats", "1"]

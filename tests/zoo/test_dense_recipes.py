@@ -5,8 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+import torch
 from mmengine.config import Config, ConfigDict
-from zoo.runs import ROOT
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData
+from torch import nn
+from zoo.runs import ROOT, prepare
+
+from mmdist.models.recorders import MethodRecorder
 
 SEG = "deeplabv3-r101_deeplabv3-r18"
 RETINA = "retinanet-x101_retinanet-r50_8xb2_2x_coco"
@@ -90,6 +96,35 @@ def test_all_five_levels_of_retinanet_are_compared_each_with_itself(name, losses
             classes = distiller.distill_losses[f"{loss}_{level}"].get("num_classes", 80)
             assert classes == 80
     assert f"{losses[0]}_{levels}" not in distiller.distill_losses
+
+
+@pytest.mark.parametrize(
+    "pair",
+    ["gfl-r101_gfl-r50_8xb2_1x_coco", "fcos-r101_fcos-r50_8xb2_2x_coco", "rtmdet-l_rtmdet-s_8xb32_300e_coco"],
+)
+def test_the_labels_of_a_dense_head_are_those_that_its_loss_is_given(pair):
+    cfg = config(f"dckd/dckd_{pair}").model
+    prepare("mmdet")
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        head = MODELS.build(cfg.architecture.bbox_head | dict(train_cfg=cfg.architecture.get("train_cfg")))
+    levels = 3 if "rtmdet" in pair else 5
+    pyramid = [torch.randn(2, head.in_channels, 2 ** (5 - n), 2 ** (5 - n)) for n in range(levels)]
+    boxes = torch.tensor([[20.0, 20.0, 90.0, 100.0], [100.0, 80.0, 200.0, 210.0]])
+    objects = [InstanceData(bboxes=boxes + 9 * n, labels=torch.tensor([7, 70 + n])) for n in range(2)]
+    given = []
+    head.loss_cls.register_forward_pre_hook(lambda module, args: given.append(args[1]))
+    source = cfg.distiller.student_recorders.labels.source
+    recorder = MethodRecorder(source)
+    recorder.initialize(nn.ModuleDict(dict(bbox_head=head)))
+    with recorder:
+        shape = dict(img_shape=(256, 256), pad_shape=(256, 256))
+        scores, *others = head(pyramid)
+        head.loss_by_feat(scores, *others, objects, [shape, shape])
+    assigned = recorder.get_record_data(0, cfg.distiller.loss_forward_mappings.loss_dckd.gt_labels.data_idx)
+    assert [labels.numel() for labels in assigned] == [score[:, 0].numel() for score in scores]
+    seen = torch.cat([labels[0] if isinstance(labels, tuple) else labels for labels in given])
+    assert torch.equal(torch.cat([labels.reshape(-1) for labels in assigned]), seen)
+    assert {7, 70, 71} <= set(seen.tolist())
 
 
 @pytest.mark.parametrize("pair", [RETINA, CASCADE])

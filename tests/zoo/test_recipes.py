@@ -89,6 +89,11 @@ SETTINGS = {
     "dkd_vgg13_vgg8_1xb64_240e_cifar100": (1.0, dict(DKD_CIFAR, beta=6.0)),
     "dkd_vgg13_mobilenetv2_1xb64_240e_cifar100": (1.0, dict(DKD_CIFAR, beta=6.0)),
     "dkd_resnet32x4_shufflenetv1_1xb64_240e_cifar100": (1.0, dict(DKD_CIFAR, beta=8.0)),
+    "dkd_wrn-40-2_wrn-40-1_1xb64_240e_cifar100": (1.0, dict(DKD_CIFAR, beta=6.0)),
+    "dkd_resnet56_resnet20_1xb64_240e_cifar100": (1.0, dict(DKD_CIFAR, beta=2.0)),
+    "dkd_swin-l_swin-t_8xb128_300e_in1k": (1.0, dict(tau=1.0, alpha=1.0, beta=0.5, warmup_epochs=1)),
+    "kd_resnet50-rsb_efficientnet-b0_8xb96_450e_in1k": (0.9, dict(tau=4.0, loss_weight=1.0)),
+    "nkd_wrn-40-2_shufflenetv1_1xb64_240e_cifar100": (1.0, dict(tau=1.0, gamma=1.5)),
     "nkd_resnet50_mobilenetv1_8xb32_100e_in1k": (1.0, dict(tau=1.0, gamma=1.5)),
     "dist_resnet34_resnet18_8xb32_100e_in1k": (1.0, dict(loss_weight=2.0)),
     "dist_resnet56_resnet20_1xb64_240e_cifar100": (1.0, dict(tau=4.0, loss_weight=2.0)),
@@ -115,7 +120,42 @@ def test_an_sdd_config_has_the_settings_of_its_pair_and_nothing_of_the_others(me
     assert cfg.model.distiller.connectors.regions == settings.head
     assert cfg.model.distiller.distill_losses == dict(loss_sdd=settings.loss)
     assert cfg.model.architecture.head.loss.loss_weight == settings.ce_weight
-    assert "sdd_pairs" not in cfg
+    assert not {"sdd_pairs", "sdd_zoo"} & set(cfg)
+
+
+@pytest.mark.parametrize(
+    ("pair", "scales", "beta", "tau"),
+    [
+        ("resnet50_mobilenetv2_2xb256_100e_in1k", (1, 2, 4), 2.0, 1.0),
+        ("resnet50_mobilenetv2_1xb64_240e_cifar100", (1, 2, 4), 8.0, 4.0),
+        ("resnet50-rsb_resnet34_8xb96_450e_in1k", (1, 2), 0.5, 1.0),
+        ("resnet50-rsb_efficientnet-b0_8xb96_450e_in1k", (1, 2, 4), 2.0, 1.0),
+        ("resnet56_resnet20_1xb64_240e_cifar100", (1, 2), 2.0, 4.0),
+    ],
+)
+def test_a_pair_that_is_in_no_table_of_sdd_has_the_settings_of_one_like_it(pair, scales, beta, tau):
+    for method, weight in dict(sddkd="beta", sdnkd="gamma").items():
+        model = read(f"{method}_{pair}").model
+        base = model.distiller.distill_losses.loss_sdd.base
+        assert (tuple(model.distiller.connectors.regions.scales), base[weight], base.tau) == (scales, beta, tau)
+        assert ("label_smooth_val" in model.architecture.head.loss) == ("rsb" in pair)
+
+
+def test_the_teachers_rate_is_lower_where_steps_do_not_shrink_with_the_gradient():
+    assert {read(name).optim_wrapper.paramwise_cfg.custom_keys.acclimated.lr_mult for name in SGD} == {0.1}
+    for name, rate in ADAPTIVE.items():
+        cfg = read(name)
+        assert cfg.optim_wrapper.paramwise_cfg.custom_keys.acclimated == dict(lr_mult=rate, decay_mult=0.0)
+        assert not any(scheduler.get("eta_min") for scheduler in cfg.param_scheduler)  # it would lift the teacher's
+
+
+SGD = ("distplus_resnet152_resnet34_8xb32_100e_in1k", "distplus_gfl-r101_gfl-r50_8xb2_1x_coco")
+ADAPTIVE = {
+    "distplus_swin-l_swin-t_8xb128_300e_in1k": 1e-3,
+    "distplus_swin-l_resnet50_8xb96_450e_in1k": 1e-2,
+    "distplus_segformer-b3_segformer-b0_8xb2_160k_ade20k": 1e-2,
+    "distplus_rtmdet-l_rtmdet-s_8xb32_300e_coco": 1e-4,
+}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 # What DIST+ is on every task: DIST on the logits, both relations on an aligned feature, and a teacher whose last layers
 # (`acclimated`, in the config) come to meet the student. The files beside it say where `logits`, `feature` and `labels`
 # are recorded.
+#
+# For the config: `optim_wrapper = _base_.teachers_rate`, a tenth of the student's rate for those layers (ours, with
+# SGD), and `val_cfg = _base_.with_teacher`, which validates the teacher too.
+teachers_rate = dict(paramwise_cfg=dict(custom_keys=dict(acclimated=dict(lr_mult=0.1, decay_mult=0.0))))
+with_teacher = dict(type="mmdist.DistillValLoop", teacher=True)
 feature_S = dict(recorder="feature", from_student=True, connector="align")
 feature_T = dict(recorder="feature", from_student=False)
 distiller = dict(

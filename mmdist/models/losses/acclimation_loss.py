@@ -7,7 +7,8 @@ from torch import Tensor
 from mmdist.errors import ConfigError
 from mmdist.functional import acclimation_loss
 from mmdist.functional.checks import check_choice, check_positive
-from mmdist.models.losses.targets import anchor_rows, class_map
+from mmdist.models.losses.levels import Maps, level_labels, pair_levels
+from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
@@ -58,22 +59,28 @@ class AcclimationLoss(WeightedLoss):
         self.ignore_index = ignore_index
         self.num_classes = num_classes
 
-    def forward(self, preds_T: Tensor, preds_S: Tensor, gt_labels: Tensor) -> Tensor:
-        """The loss of one batch.
+    def forward(self, preds_T: Maps, preds_S: Maps, gt_labels: Maps) -> Tensor:
+        """The loss of one batch, summed over the levels of a feature pyramid.
 
         Args:
-            preds_T (Tensor): Teacher's logits, (N, C), (N, C, *spatial), or (N, anchors x C, H, W).
-            preds_S (Tensor): Student's logits, same shape. Never gets a gradient.
-            gt_labels (Tensor): (N,) or (N, *label size) integers, the nearest of which counts; (N, C) soft labels;
-                for dense detectors (N x H x W x anchors,), as their heads assign them.
+            preds_T (Tensor | Sequence[Tensor]): Teacher's logits, (N, C), (N, C, *spatial), or (N, anchors x C, H, W),
+                or one map a level.
+            preds_S (Tensor | Sequence[Tensor]): Student's logits, same shapes. Never get a gradient.
+            gt_labels (Tensor | Sequence[Tensor]): (N,) or (N, *label size) integers, the nearest of which counts;
+                (N, C) soft labels; for dense detectors (N x H x W x anchors,) or (N, H x W x anchors), as their heads
+                assign them. A sequence has those of each level.
 
         Returns:
             Tensor: Scalar.
         """
-        preds_T, preds_S = (anchor_rows(preds, self.num_classes) for preds in (preds_T, preds_S))
-        target = class_map(preds_T, gt_labels)
+        levels = pair_levels(preds_T, preds_S, ("preds_T", "preds_S"))
+        labels = level_labels(gt_labels, len(levels))
+        return self.weigh(sum(self._level(*level, target) for level, target in zip(levels, labels, strict=True)))
+
+    def _level(self, teacher: Tensor, student: Tensor, gt_labels: Tensor | None) -> Tensor:
+        teacher, student = (anchor_rows(preds, self.num_classes) for preds in (teacher, student))
+        target = class_map(teacher, anchor_labels(gt_labels, self.num_classes))
         mask = target != self.ignore_index
         if self.num_classes is not None:
             mask = (target >= 0) & (target < self.num_classes)
-        loss = acclimation_loss(preds_T, preds_S, target, tau=self.tau, activation=self.activation, mask=mask)
-        return self.weigh(loss)
+        return acclimation_loss(teacher, student, target, tau=self.tau, activation=self.activation, mask=mask)

@@ -38,6 +38,26 @@ def pair_levels(student: Maps, teacher: Maps, names: tuple[str, str]) -> list[tu
     return list(zip(*sides, strict=True))
 
 
+def level_labels(gt_labels: Maps | None, number: int) -> Sequence[Tensor | None]:
+    """The labels of each level: one tensor is that of all.
+
+    Args:
+        gt_labels (Tensor | Sequence[Tensor], optional): Labels, or one tensor a level.
+        number (int): Of levels.
+
+    Returns:
+        Sequence[Tensor | None]: As many.
+
+    Raises:
+        ValueError: Labels of another number of levels.
+    """
+    if not isinstance(gt_labels, list | tuple) or not all(isinstance(level, Tensor) for level in gt_labels):
+        return [gt_labels] * number
+    if len(gt_labels) != number:
+        raise ValueError(f"gt_labels has {len(gt_labels)} levels but the predictions have {number}")
+    return gt_labels
+
+
 def label_map(logits: Tensor, gt_labels: Tensor) -> Tensor:
     """The labels of the positions of ``logits``.
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional.regions import BASES
-from mmdist.models.losses.levels import Maps, check_teacher, pair_levels
-from mmdist.models.losses.targets import anchor_rows, class_map, is_soft
+from mmdist.models.losses.levels import Maps, check_teacher, level_labels, pair_levels
+from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map, is_soft
 from mmdist.models.losses.warmup import WeightedLoss
 
 REDUCTIONS = ("mean", "batchmean")  # MMRazor's names; here both are the mean over what counts
@@ -50,26 +50,29 @@ class LogitLoss(WeightedLoss):
         mask = target != self.ignore_index
         return mask & (target >= 0) & (target < num_classes) if self.needs_labels else mask
 
-    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None) -> Tensor:
+    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Maps | None) -> Tensor:
         """The loss of one batch.
 
         Args:
             preds_S (Tensor | Sequence[Tensor]): Student's logits, (N, C) or (N, C, *spatial), or one map a level; with
                 ``num_classes`` also (N, anchors x C, H, W).
             preds_T (Tensor | Sequence[Tensor]): Teacher's, same shapes.
-            gt_labels (Tensor): (N,) or (N, *label size) integers, the nearest of which counts; (N, C) soft labels; for
-                dense detectors (N x H x W x anchors,), as their heads assign them.
+            gt_labels (Tensor | Sequence[Tensor]): (N,) or (N, *label size) integers, the nearest of which counts;
+                (N, C) soft labels; for dense detectors (N x H x W x anchors,) or (N, H x W x anchors), as their heads
+                assign them. A sequence has those of each level.
 
         Returns:
             Tensor: Scalar.
         """
         levels = pair_levels(preds_S, preds_T, ("preds_S", "preds_T"))
-        loss = sum(self._level(student, teacher, gt_labels) for student, teacher in levels)
+        labels = level_labels(gt_labels, len(levels))
+        loss = sum(self._level(*level, target) for level, target in zip(levels, labels, strict=True))
         check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
         return self.weigh(loss)
 
     def _level(self, student: Tensor, teacher: Tensor, gt_labels: Tensor | None) -> Tensor:
         student, teacher = (anchor_rows(preds, self.num_classes) for preds in (student, teacher))
+        gt_labels = anchor_labels(gt_labels, self.num_classes)
         target = class_map(student, gt_labels) if self.needs_labels or gt_labels is not None else None
         mask = None if target is None or is_soft(gt_labels) else self.counts(target, student.shape[1])
         arguments = (target,) if self.needs_labels else ()

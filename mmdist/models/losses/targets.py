@@ -27,6 +27,21 @@ def anchor_rows(preds: Tensor, num_classes: int | None) -> Tensor:
     return preds.permute(0, 2, 3, 1).reshape(-1, num_classes)
 
 
+def anchor_labels(gt_labels: Tensor | None, num_classes: int | None) -> Tensor | None:
+    """The labels of a dense head's anchors, which some heads keep picture by picture, in one row.
+
+    Args:
+        gt_labels (Tensor, optional): (N, H x W x anchors) integers, or in one row already.
+        num_classes (int, optional): Classes an anchor; None: no dense head, the labels stay.
+
+    Returns:
+        Tensor | None: (N x H x W x anchors,), or ``gt_labels``.
+    """
+    if num_classes is None or not isinstance(gt_labels, Tensor) or is_soft(gt_labels):
+        return gt_labels
+    return gt_labels.reshape(-1)
+
+
 def is_soft(gt_labels: Tensor | None) -> bool:
     """Whether the labels are probabilities, as mixup and cutmix make them."""
     return isinstance(gt_labels, Tensor) and gt_labels.is_floating_point()

@@ -160,6 +160,18 @@ def test_anchors_of_a_dense_head_are_rows_in_the_order_of_its_labels(kind):
     torch.testing.assert_close(kind(num_classes=classes)(student, teacher, labels), expected)
 
 
+@EVERY
+def test_labels_may_be_given_level_by_level_and_picture_by_picture(kind):
+    loss = kind(num_classes=4)
+    levels = [maps(2, 12, 4, 4), maps(2, 12, 2, 2)]
+    labels = [torch.randint(0, 5, (2, 3 * 16)), torch.randint(0, 5, (2, 3 * 4))]
+    expected = sum(loss(*level, label.reshape(-1)) for level, label in zip(levels, labels, strict=True))
+    students, teachers = zip(*levels, strict=True)
+    torch.testing.assert_close(loss(students, teachers, labels), expected)
+    with pytest.raises(ValueError, match="gt_labels has 1 levels but the predictions have 2"):
+        loss(students, teachers, labels[:1])
+
+
 def test_prints_its_hyper_parameters():
     assert repr(DKDLoss(loss_weight=2.0)) == "DKDLoss(alpha=1.0, beta=8.0, tau=4.0, loss_weight=2.0)"
 

@@ -1,0 +1,11 @@
+# resnet50 teaches vgg8. No checkpoint of the teacher is published in OpenMMLab's format: train it first,
+# tools/train.py configs/cifar/resnet50_1xb64_240e_cifar100.py
+_base_ = ["../../models/cifar/vgg8.py"]
+student = _base_.model
+model = dict(
+    _delete_=True,
+    type="mmdist.SingleTeacherDistill",
+    architecture=student,
+    teacher="{{ fileDirname }}/../../../cifar/resnet50_1xb64_240e_cifar100.py",
+    teacher_ckpt=None,  # tools/train.py CONFIG --teacher work_dirs/resnet50_1xb64_240e_cifar100/epoch_240.pth
+)

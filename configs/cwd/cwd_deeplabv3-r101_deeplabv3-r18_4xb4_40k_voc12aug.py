@@ -1,0 +1,7 @@
+# CWD: DeepLabV3-R101 teaches DeepLabV3-R18.
+_base_ = [
+    "../_base_/pairs/voc12aug/deeplabv3-r101_deeplabv3-r18.py",
+    "../_base_/recipes/voc12aug_4xb4_40k.py",
+    "../_base_/distillers/cwd_seg.py",
+]
+model = dict(distiller=_base_.distiller)

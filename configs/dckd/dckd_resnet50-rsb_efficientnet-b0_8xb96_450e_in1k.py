@@ -1,0 +1,8 @@
+# DCKD: ResNet-50 (RSB A1) teaches EfficientNet-B0.
+_base_ = [
+    "../_base_/pairs/in1k/resnet50-rsb_efficientnet-b0.py",
+    "../_base_/recipes/in1k_8xb96_450e.py",
+    "../_base_/distillers/dckd_fc_in1k.py",
+]
+_base_.distiller.distill_losses.loss_dckd.beta = 2.0
+model = dict(distiller=_base_.distiller, architecture=dict(head=dict(loss=_base_.task_loss)))

@@ -1,0 +1,7 @@
+# DCKD: Swin-L teaches Swin-T.
+_base_ = [
+    "../_base_/pairs/in1k/swin-l_swin-t.py",
+    "../_base_/recipes/in1k_8xb128_300e_swin.py",
+    "../_base_/distillers/dckd_fc_in1k.py",
+]
+model = dict(distiller=_base_.distiller)

@@ -1,0 +1,8 @@
+# DCKD: VGG13 teaches MobileNetV2.
+_base_ = [
+    "../_base_/pairs/cifar100/vgg13_mobilenetv2.py",
+    "../_base_/recipes/cifar100_1xb64_240e_small-nets.py",
+    "../_base_/distillers/dckd_fc_cifar100.py",
+]
+_base_.distiller.distill_losses.loss_dckd.beta = 6.0
+model = dict(distiller=_base_.distiller)

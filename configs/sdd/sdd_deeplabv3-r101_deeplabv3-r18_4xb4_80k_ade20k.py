@@ -1,0 +1,7 @@
+# SDD: DeepLabV3-R101 teaches DeepLabV3-R18.
+_base_ = [
+    "../_base_/pairs/ade20k/deeplabv3-r101_deeplabv3-r18.py",
+    "../_base_/recipes/ade20k_4xb4_80k.py",
+    "../_base_/distillers/sdd_conv_seg.py",
+]
+model = dict(distiller=_base_.distiller)
