@@ -157,6 +157,10 @@ class TaskBench:
         }
         if cell.lr_factor != 1.0:
             options["optim_wrapper.optimizer.lr"] = cfg.optim_wrapper.optimizer.lr * cell.lr_factor
+            acclimated = cfg.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}).get("acclimated")
+            if acclimated:  # it is the student's rate that was searched: the teacher's stays
+                key = "optim_wrapper.paramwise_cfg.custom_keys.acclimated.lr_mult"
+                options[key] = acclimated.lr_mult / cell.lr_factor
         for index, hook in enumerate(cfg.get("custom_hooks") or ()):
             if hook["type"] == "mmdist.DistillVisualizationHook":  # pictures are not what is timed
                 options[f"custom_hooks.{index}.interval"] = 10**9
