@@ -100,7 +100,7 @@ class EditableWheel(editable_wheel):
 
 always, extras = task_extras()
 extras["all"] = [line for lines in extras.values() for line in lines]
-for optional in ("demo", "tests", "docs"):
+for optional in ("analysis", "demo", "tests", "docs"):
     extras[optional] = requirements(optional)
 readme = ROOT / "README.md"
 

@@ -147,7 +147,7 @@ def test_every_task_library_is_an_extra_and_none_is_required(wheel: zipfile.ZipF
     assert not needs(wheel) & {"mmdet", "mmsegmentation", "mmpretrain"}
     assert {"torch", "mmengine", "mmcv", "mmrazor", "joblib", "scikit-learn", "setuptools"} <= needs(wheel)
     assert {"pytest", "triton"} <= needs(wheel, "tests")
-    assert set(metadata_of(wheel).get_all("Provides-Extra")) == {*libraries, "all", "demo", "tests", "docs"}
+    assert set(metadata_of(wheel).get_all("Provides-Extra")) == {*libraries, "all", "analysis", "demo", "tests", "docs"}
 
 
 def test_an_editable_install_links_the_folder_to_the_source(editable: Path, source: Path) -> None:
@@ -221,7 +221,7 @@ def pins() -> dict[str, Requirement]:
 
 def test_every_requirement_is_pinned_within_its_range() -> None:
     pinned = pins()
-    for name in ("build", "runtime", "openmmlab", "demo", "tests"):
+    for name in ("build", "runtime", "openmmlab", "analysis", "demo", "tests"):
         for wanted in map(Requirement, requirement_lines(name)):
             version = next(iter(pinned[canonicalize_name(wanted.name)].specifier)).version
             assert wanted.specifier.contains(version), wanted
