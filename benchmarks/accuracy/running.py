@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,6 +82,32 @@ class Bench:
         store.write(self.results, list(self.rows.values()))
 
 
+def options_of(cell: Cell, cfg: Any) -> dict[str, Any]:
+    """What a training changes in its config, beside length, data and seed.
+
+    Args:
+        cell (Cell): The training.
+        cfg (Config): Its config.
+
+    Returns:
+        dict[str, Any]: Values by dotted key.
+    """
+    options: dict[str, Any] = {
+        "train_cfg.val_interval": cell.iterations,  # at the end alone
+        "default_hooks.checkpoint.interval": max(1, cell.iterations // 2),
+    }
+    if cell.lr_factor != 1.0:
+        options["optim_wrapper.optimizer.lr"] = cfg.optim_wrapper.optimizer.lr * cell.lr_factor
+        acclimated = cfg.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}).get("acclimated")
+        if acclimated:  # it is the student's rate that was searched: the teacher's stays
+            key = "optim_wrapper.paramwise_cfg.custom_keys.acclimated.lr_mult"
+            options[key] = acclimated.lr_mult / cell.lr_factor
+    for index, hook in enumerate(cfg.get("custom_hooks") or ()):
+        if hook["type"] == "mmdist.DistillVisualizationHook":  # pictures are not what is timed
+            options[f"custom_hooks.{index}.interval"] = 10**9
+    return options
+
+
 @contextmanager
 def task_at_work(bench: Bench, task: Task) -> Iterator[TaskBench]:
     """Lock a task's folder and make its data."""
@@ -151,19 +178,7 @@ class TaskBench:
     def _train(self, cell: Cell, progress: Progress) -> Trained:
         config = self.task.config(cell.method)
         cfg = load_config(str(self.place.root / self.place.config(config)))
-        options = {
-            "train_cfg.val_interval": cell.iterations,  # at the end alone
-            "default_hooks.checkpoint.interval": max(1, cell.iterations // 2),
-        }
-        if cell.lr_factor != 1.0:
-            options["optim_wrapper.optimizer.lr"] = cfg.optim_wrapper.optimizer.lr * cell.lr_factor
-            acclimated = cfg.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}).get("acclimated")
-            if acclimated:  # it is the student's rate that was searched: the teacher's stays
-                key = "optim_wrapper.paramwise_cfg.custom_keys.acclimated.lr_mult"
-                options[key] = acclimated.lr_mult / cell.lr_factor
-        for index, hook in enumerate(cfg.get("custom_hooks") or ()):
-            if hook["type"] == "mmdist.DistillVisualizationHook":  # pictures are not what is timed
-                options[f"custom_hooks.{index}.interval"] = 10**9
+        options = options_of(cell, cfg)
         teacher = None if cell.method in (PLAIN, TEACHER) else self.teacher
         training = Training(cell.folder, cell.folder, config, cell.iterations, teacher, options)
         return train(replace(self.place, seed=cell.seed), training, progress)

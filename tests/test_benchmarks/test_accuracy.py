@@ -31,8 +31,9 @@ from benchmarks.accuracy.plan import (
     time_cells,
     wider,
 )
-from benchmarks.accuracy.running import Bench
+from benchmarks.accuracy.running import Bench, options_of
 from benchmarks.accuracy.store import Row
+from mmdist.engine.config import load_config
 from mmdist.errors import ConfigError
 
 TASK = TASKS[0]
@@ -135,6 +136,22 @@ def test_every_method_is_trained_with_the_plain_student_s_seeds():
     assert all(found == list(range(TASK.seeds)) for found in seeds.values())
     assert {cell.seed for cell in search_cells(TASK, 500)}.isdisjoint(range(TASK.seeds))
     assert {cell.iterations for cell in time_cells(TASK, 500, 1.0, {"kd": 1.6, "dist": 1.0})} == {750}
+
+
+def test_another_learning_rate_is_the_student_s_and_not_the_acclimated_teacher_s():
+    cfg = load_config(str(ROOT / "configs" / "demo" / TASK.config("distplus")))
+    rate, factor = cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.paramwise_cfg.custom_keys.acclimated.lr_mult
+    cfg.merge_from_dict(options_of(Cell(TASK.name, EPOCHS, "distplus", 0, 500, 8.0), cfg))
+    found = cfg.optim_wrapper
+    assert found.optimizer.lr == pytest.approx(8 * rate)
+    assert found.optimizer.lr * found.paramwise_cfg.custom_keys.acclimated.lr_mult == pytest.approx(rate * factor)
+
+
+def test_no_pictures_are_drawn_in_what_is_timed():
+    cfg = load_config(str(ROOT / "configs" / "demo" / TASKS[1].config("rdd")))
+    assert cfg.custom_hooks[0].interval == 200
+    cfg.merge_from_dict(options_of(Cell(TASKS[1].name, EPOCHS, "rdd", 0, 800), cfg))
+    assert cfg.custom_hooks[0].interval > cfg.train_cfg.max_iters
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
