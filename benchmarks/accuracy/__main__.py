@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import plots, store, tables
-from benchmarks.accuracy.comparing import best_factor, time_ratios
+from benchmarks.accuracy.comparing import best_factor, search_table, time_ratios
 from benchmarks.accuracy.plan import (
     PLAIN,
     ROOT,
@@ -84,8 +84,9 @@ def wanted(args: argparse.Namespace, cell: Cell) -> bool:
 
 def search(work: TaskBench, iterations: int) -> float:
     """Search the plain student's learning rate as far as the results do not have it; its factor."""
+    before = search_table(list(work.bench.rows.values()), work.task.name).index
     factors: tuple[float, ...] = ()
-    following: tuple[float, ...] = SEARCH_FACTORS
+    following = tuple(sorted({*SEARCH_FACTORS, *before}))
     while following != factors and len(following) <= MOST_FACTORS:
         factors = following
         work.train(search_cells(work.task, iterations, factors))

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # as `python -m benchmarks.a
 
 # isort: split
 from benchmarks.accuracy import store, tables
-from benchmarks.accuracy.__main__ import PAGE, RESULTS, build_parser, run
+from benchmarks.accuracy.__main__ import PAGE, RESULTS, build_parser, run, search
 from benchmarks.accuracy.comparing import best_factor, discoveries, lines, paired, time_ratios
 from benchmarks.accuracy.plan import (
     EPOCHS,
@@ -21,6 +21,7 @@ from benchmarks.accuracy.plan import (
     PLAIN,
     ROOT,
     SEARCH,
+    SEARCH_SEEDS,
     TASKS,
     TEACHER,
     TIME,
@@ -128,6 +129,24 @@ def test_the_search_goes_on_while_the_best_learning_rate_is_at_an_end():
     assert wider((0.5, 1.0, 2.0), 2.0) == (0.5, 1.0, 2.0, 4.0)
     assert wider((0.5, 1.0, 2.0), 0.5) == (0.25, 0.5, 1.0, 2.0)
     assert wider((0.5, 1.0, 2.0), 1.0) == (0.5, 1.0, 2.0)
+
+
+def test_a_search_that_was_interrupted_goes_on_from_the_learning_rates_that_it_had_reached(tmp_path):
+    rows = [row(SEARCH, seed=seed, factor=f, metric=40 + 10 * f) for seed in SEARCH_SEEDS for f in (0.5, 1.0, 2.0, 4.0)]
+    store.write(tmp_path / "results.csv", rows)
+    bench, trained = Bench(tmp_path, tmp_path / "results.csv", 1, print), []
+
+    class Work:
+        task = TASK
+
+        def train(self, cells):
+            for cell in bench.missing(cells):
+                trained.append(cell.lr_factor)
+                bench.keep(row(SEARCH, seed=cell.seed, factor=cell.lr_factor, metric=30.0))
+
+    Work.bench = bench
+    assert search(Work(), 500) == 4.0
+    assert trained == [8.0, 8.0]
 
 
 def test_every_method_is_trained_with_the_plain_student_s_seeds():
