@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.accuracy.comparing import Line, best_factor, lines, plain_by_length
 from benchmarks.accuracy.plan import NAMES, Task
 from benchmarks.accuracy.store import Row
-from benchmarks.accuracy.tables import schedule
+from benchmarks.accuracy.tables import FIGURES, schedule
 
 PLAIN_COLOR, EPOCHS_COLOR, TIME_COLOR = "#2f6ea5", "#d9822b", "#4c566a"
 
@@ -63,7 +63,7 @@ def forest(task: Task, found: Sequence[Line]) -> Figure:
 def write(task: Task, rows: Sequence[Row], folder: Path) -> list[Path]:
     """Draw both figures of a task; the same rows give the same files."""
     found = lines(rows, task, best_factor(rows, task.name), schedule(task))
-    figures = {"minutes": against_minutes(task, rows, found), "differences": forest(task, found)}
+    figures = dict(zip(FIGURES, (against_minutes(task, rows, found), forest(task, found)), strict=True))
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with matplotlib.rc_context({"svg.hashsalt": "mmdist"}):

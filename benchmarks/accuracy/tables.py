@@ -15,6 +15,11 @@ from mmdist.cli.demo.schedule import iterations_of
 from mmdist.engine import atomic
 from mmdist.engine.config import load_config
 
+# What is drawn of a task, and how it is called beside the page.
+FIGURES = {
+    "minutes": "The metric against the minutes of training.",
+    "differences": "Differences to the plain student, with their intervals.",
+}
 CONFIGS = ROOT / "configs" / "demo"
 
 
@@ -93,7 +98,9 @@ def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> s
         f"Teacher: {metric} {teacher.metric:.2f}, {teacher.parameters:,} parameters, {minutes:.2f} minutes; student: "
         f"{student.parameters:,} parameters, {iterations} iterations."
     )
-    return "\n\n".join([facts, comparison(task, found), "The search of the learning rate:", search(task, rows)])
+    figures = [f"![{caption}](accuracy-{task.name}-{name}.svg)" for name, caption in FIGURES.items()]
+    parts = [facts, comparison(task, found), *figures, "The search of the learning rate:", search(task, rows)]
+    return "\n\n".join(parts)
 
 
 def insert(page: str, name: str, text: str) -> str:
