@@ -108,6 +108,15 @@ RDD_DEMO = "demo/rdd_upernet_r18-w32_upernet_r18-w4_1xb32-800_digits.py"
 PSPNET = "mmseg::pspnet/pspnet_{}-d8_4xb2-80k_cityscapes-512x1024.py"
 RETINANET = "mmdet::retinanet/retinanet_{}_fpn_1x_coco.py"
 RESNET = "mmpretrain::resnet/resnet{}_8xb32_in1k.py"
+RESNETS = Case(
+    scope="mmpretrain",
+    teacher=RESNET.format(34),
+    student=RESNET.format(18),
+    classes=1000,
+    sizes=((224, 224),),
+    rivals=LOGITS,
+    samples=16,
+)
 CASES = {
     "retinanet-fpn": Case(
         scope="mmdet",
@@ -151,39 +160,19 @@ CASES = {
         sizes=((512, 512),),
         rivals=stages(KD | dict(weighting=dict(type="mmdist.RDDWeighting")), KD),
     ),
-    "sdd-resnet": Case(
-        scope="mmpretrain",
-        teacher=RESNET.format(34),
-        student=RESNET.format(18),
-        classes=1000,
-        sizes=((224, 224),),
+    "sdd-resnet": RESNETS._replace(
         rivals={
             "SDD, 5 regions": Rival(SDD),
             "SDD, 21 regions": Rival(SDD, changes={"distiller.connectors.regions.scales": (1, 2, 4)}),
-            "KD": Rival(dict(type=OURS, distiller="kd_fc")),
+            "KD": LOGITS["KD"],
         },
-        samples=16,
         most=1.03,
     ),
-    "logits-resnet": Case(
-        scope="mmpretrain",
-        teacher=RESNET.format(34),
-        student=RESNET.format(18),
-        classes=1000,
-        sizes=((224, 224),),
-        rivals=LOGITS,
-        samples=16,
-    ),
-    "distplus-resnet": Case(
-        scope="mmpretrain",
-        teacher=RESNET.format(34),
-        student=RESNET.format(18),
-        classes=1000,
-        sizes=((224, 224),),
+    "logits-resnet": RESNETS,
+    "distplus-resnet": RESNETS._replace(
         rivals={
             "DIST+": Rival(dict(type=OURS, distiller="distplus_fc", acclimated=["backbone.layer4.2.conv2", "head.fc"])),
             "DIST": Rival(dict(type=OURS, distiller="dist_fc")),
         },
-        samples=16,
     ),
 }

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.accuracy import plots, store, tables
@@ -97,7 +98,7 @@ def search(work: TaskBench, iterations: int) -> float:
 def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
     """All trainings of a task that are missing."""
     methods = tuple(method for method in task.methods if not args.quick or method in QUICK_METHODS)
-    task = Task(task.demo, task.pair, methods, min(task.seeds, 2) if args.quick else task.seeds)
+    task = replace(task, methods=methods, seeds=min(task.seeds, 2) if args.quick else task.seeds)
     iterations = bench.iterations or tables.schedule(task)
     with task_at_work(bench, task) as work:
         factor = search(work, iterations)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from benchmarks.accuracy.plan import EPOCHS, PLAIN, SEARCH, TEACHER, TIME, Task, longer
-from benchmarks.accuracy.store import Row
+from benchmarks.accuracy.store import COLUMNS, Row
 
 LEVEL = 0.95  # of the intervals
 RATE = 0.05  # of false discoveries among a task's methods
@@ -18,7 +18,7 @@ RATE = 0.05  # of false discoveries among a task's methods
 
 def frame(rows: Sequence[Row], task: str) -> pd.DataFrame:
     """The rows of one task; ``minutes`` are the median time of an iteration times their number."""
-    found = pd.DataFrame([vars(row) for row in rows if row.task == task], columns=list(Row.__dataclass_fields__))
+    found = pd.DataFrame([vars(row) for row in rows if row.task == task], columns=COLUMNS)
     return found.assign(minutes=found.iterations * found.iteration_ms / 60_000)
 
 
@@ -138,7 +138,7 @@ def discoveries(differences: Mapping[str, Difference]) -> dict[str, Difference]:
         return {}
     adjusted = stats.false_discovery_control([found.p for found in differences.values()])
     return {
-        name: Difference(found.mean, found.low, found.high, found.p, bool(value <= RATE))
+        name: replace(found, significant=bool(value <= RATE))
         for (name, found), value in zip(differences.items(), adjusted, strict=True)
     }
 
@@ -153,7 +153,7 @@ def lines(rows: Sequence[Row], task: Task, factor: float, iterations: int) -> li
         iterations (int): Of the schedule.
     """
     found = frame(rows, task.name)
-    found = found[(found.lr_factor == factor)]
+    found = found[found.lr_factor == factor]
     equal = found[(found.purpose == EPOCHS) & (found.iterations == iterations)]
     metric = equal.pivot(index="seed", columns="method", values="metric")
     if PLAIN not in metric:
@@ -188,11 +188,7 @@ def lines(rows: Sequence[Row], task: Task, factor: float, iterations: int) -> li
         )
     epochs, times = discoveries(epochs), discoveries(times)
     plain = Line(PLAIN, tuple(metric[PLAIN].dropna()), float(minutes[PLAIN]))
-    return [plain, *(_with(line, epochs[line.method], times.get(line.method)) for line in made)]
-
-
-def _with(line: Line, epochs: Difference, time: Difference | None) -> Line:
-    return Line(**{**vars(line), "epochs": epochs, "time": time})
+    return [plain, *(replace(line, epochs=epochs[line.method], time=times.get(line.method)) for line in made)]
 
 
 def plain_by_length(rows: Sequence[Row], task: str, factor: float) -> pd.DataFrame:

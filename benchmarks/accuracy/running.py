@@ -66,7 +66,6 @@ class Bench:
     again: Callable[[Cell], bool] = lambda cell: False
     rows: dict[Cell, Row] = field(init=False)
     fresh: set[Cell] = field(init=False, default_factory=set)
-    total: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.rows = {row.cell: row for row in store.read(self.results)}
@@ -149,7 +148,6 @@ class TaskBench:
         """Train those of the cells that are not there yet."""
         waiting = self.bench.missing(cells)
         stop = threading.Event()
-        self.bench.total = len(waiting)
         with ThreadPoolExecutor(self.bench.workers) as pool:
             futures = {pool.submit(self._train, cell, Silent(cell.folder, stop)): cell for cell in waiting}
             try:

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import runpy
 import sys
 import time
@@ -79,8 +80,8 @@ def demo_entries() -> tuple[Entry, ...]:
     for model in yaml.safe_load((ROOT / "configs" / "demo" / "metafile.yml").read_text())["Models"]:
         name = model["Name"]
         metadata = {"Training Data": name.rpartition("_")[2]}
-        if "1x" in name and name.count("_r18-w") + name.count("resnet18-w") == 2:
-            metadata["Teacher"] = name.split("_1x")[0]
+        if len(re.findall(r"-w\d+", name)) == 2:  # the widths of two networks
+            metadata["Teacher"] = name.partition("_")[2]
         found.append(Entry(name, ROOT / model["Config"], model["In Collection"], metadata, []))
     return tuple(found)
 

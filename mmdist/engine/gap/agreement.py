@@ -8,6 +8,7 @@ from torch import Tensor
 from mmdist.engine.gap.calibration import PixelSample, calibration
 from mmdist.engine.gap.findings import SIDES, Calibration, Number, Pair, number
 from mmdist.errors import MMDistError
+from mmdist.functional import kd_loss
 
 TOP = 5
 # Whether the teacher is right, and the student.
@@ -76,8 +77,8 @@ class Comparison:
                 self.right[t, s] += int(((right[0] == bool(t)) & (right[1] == bool(s))).sum())
         self.count += len(labels)
         self.same += int((chosen[0] == chosen[1]).sum())
-        p, q = (scores.double().clamp(min=SMALLEST) for scores in (teacher, student))
-        self.divergence += float((p * (p.log() - q.log())).sum())
+        logits = [scores.double().clamp(min=SMALLEST).log() for scores in (student, teacher)]
+        self.divergence += float(kd_loss(*logits, reduction="none").sum())
         if self.classes > TOP:
             self.overlap += float(top_overlap(teacher, student).sum())
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
@@ -20,6 +20,7 @@ from torch import Tensor
 from mmdist import compat
 from mmdist.engine.export.student import check_fit
 from mmdist.engine.export.weights import STUDENT, WRAPPER, pick_student
+from mmdist.engine.predicting import predict, teachers_preprocessor
 
 
 @dataclass
@@ -95,31 +96,12 @@ def predictions(models: Models, loader: Any, limit: int | None = None) -> Iterat
     Yields:
         tuple[Sequence, Sequence]: The data samples of the teacher, and the student's.
     """
-    from mmdist.models.algorithms.normalisation import normalisation
-
     models.algorithm.eval()
     teacher, student = models.sides
-    own = getattr(teacher, "data_preprocessor", None)
-    shared = models.algorithm.data_preprocessor
-    preprocessors = (shared if normalisation(own) is None else own, shared)
-    for index, batch in enumerate(loader):
-        if limit is not None and index >= limit:
-            return
+    theirs, own = teachers_preprocessor(models.algorithm), models.algorithm.data_preprocessor
+    for batch in islice(loader, limit):
         # Predictions are written into the data samples: each model gets its own.
-        batches = (deepcopy(batch), batch)
-        yield tuple(
-            predict(model, preprocessor, data)
-            for model, preprocessor, data in zip((teacher, student), preprocessors, batches, strict=True)
-        )
-
-
-@torch.no_grad()
-def predict(model: BaseModel, preprocessor: Any, batch: Any) -> Sequence:
-    """One model's predictions for one batch, as it comes from the dataloader."""
-    outputs = model._run_forward(preprocessor(batch, False), mode="predict")
-    # A model may end its predictions with an element that has nothing but its losses.
-    ends_with_losses = hasattr(outputs[-1], "keys") and list(outputs[-1].keys()) == ["loss"]
-    return outputs[:-1] if ends_with_losses else outputs
+        yield predict(teacher, theirs, deepcopy(batch)), predict(student, own, batch)
 
 
 @contextmanager

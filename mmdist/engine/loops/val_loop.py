@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, is_model_wrapper
@@ -16,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdist.engine.hooks import random_state
+from mmdist.engine.predicting import predict, teachers_preprocessor
 from mmdist.errors import ConfigError
 from mmdist.registry import LOOPS
 
@@ -108,22 +108,12 @@ class DistillValLoop(ValLoop):
             return
         print_log("evaluating the teacher", "current", logging.INFO)
         teacher.eval()
+        preprocessor = teachers_preprocessor(self.model)
         for batch in self.dataloader:
-            predictions = self._predict(teacher, batch)
+            with autocast(enabled=self.fp16):
+                predictions = predict(teacher, preprocessor, batch)
             self.evaluator.process(data_samples=predictions, data_batch=batch)
         self.teacher_metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
-
-    @torch.no_grad()
-    def _predict(self, teacher: BaseModel, batch: Any) -> Sequence:
-        from mmdist.models.algorithms.normalisation import normalisation  # brings MMRazor along
-
-        own = getattr(teacher, "data_preprocessor", None)
-        preprocessor = self.model.data_preprocessor if normalisation(own) is None else own
-        with autocast(enabled=self.fp16):
-            outputs = teacher._run_forward(preprocessor(batch, False), mode="predict")
-        # A model may end its predictions with an element that has nothing but its losses.
-        ends_with_losses = hasattr(outputs[-1], "keys") and list(outputs[-1].keys()) == ["loss"]
-        return outputs[:-1] if ends_with_losses else outputs
 
 
 @contextmanager
