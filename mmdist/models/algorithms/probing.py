@@ -1,19 +1,24 @@
-"""One pass on an empty picture, when the model is built: what is recorded, and does it stay as it was recorded?"""
+"""Passes on one small picture when the model is built: what is recorded, does it stay, and what can be fused?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.compat.inplace import disable_inplace
+from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.passes import forward_features
 from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
+from mmdist.models.recorders.owners import tensors
 
 SIDE = 64  # pixels of the picture, where the model does not say
 
@@ -43,6 +48,43 @@ def keep_records(model: BaseModel, recorders: RecorderManager) -> None:
 
 
 @torch.no_grad()
+def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
+    """Find the batch norms that the convolutions before them can compute; none where it cannot be tried out.
+
+    Args:
+        norms (FusedNorms): Of the teacher.
+        recorders (RecorderManager): The teacher's, prepared for it.
+    """
+    model = norms.model
+    sources = [recorder.source for recorder in recorders.recorders.values()]
+    if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
+        return
+    picture = torch.rand_like(_picture(model))
+    passes = (lambda: forward_features(model, picture, None, sources), lambda: model.extract_feat(picture))
+
+    def run(forward: Callable[[], Any]) -> list[Tensor]:
+        with recorders:
+            answer = forward()
+        return tensors([answer, *(recorder.data_buffer for recorder in recorders.recorders.values())])
+
+    for forward in passes:  # the second is what remains where heads need more than a picture
+        try:
+            norms.search(partial(run, forward), sources)
+            break
+        except Exception:
+            continue
+    for recorder in recorders.recorders.values():
+        recorder.reset_data_buffer()
+
+
+def _picture(model: BaseModel) -> Tensor:
+    parameter = next(model.parameters())
+    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
+    height, width = (size, size) if isinstance(size, int) else size
+    return parameter.new_zeros(1, 3, height, width)
+
+
+@torch.no_grad()
 def probe(model: BaseModel, recorders: RecorderManager) -> list[tuple[Tensor, int]]:
     """Record one pass on an empty picture, in evaluation mode; nothing of the model changes.
 
@@ -54,11 +96,8 @@ def probe(model: BaseModel, recorders: RecorderManager) -> list[tuple[Tensor, in
         list[tuple[Tensor, int]]: The recorded tensors and the versions that they were recorded in.
     """
     sources = [recorder.source for recorder in recorders.recorders.values()]
-    parameter = next(model.parameters())
-    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
-    height, width = (size, size) if isinstance(size, int) else size
     with _evaluation(model), recorders, noted_versions(recorders) as noted:
-        forward_features(model, parameter.new_zeros(1, 3, height, width), None, sources)
+        forward_features(model, _picture(model), None, sources)
     return noted
 
 

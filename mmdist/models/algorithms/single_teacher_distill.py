@@ -20,7 +20,7 @@ from mmdist.models.algorithms.acclimation import acclimated_modules, check_learn
 from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
 from mmdist.models.algorithms.normalisation import translation
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
-from mmdist.models.algorithms.probing import keep_records
+from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.teacher import Teacher
 from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights, warn_random_teacher
@@ -36,9 +36,9 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
 
     Takes MMRazor's config keys. Against MMRazor's class: the teacher is no part of the model (not of its parameters,
     state, optimizer, moving average or DDP buckets), is in evaluation mode as a whole, gets pictures in its own
-    normalisation, runs no further than what is recorded and never computes its loss; in-place modules that would
-    overwrite a record are switched off; records are let go after the losses; wrong sources and weights are errors;
-    building the teacher draws no random number that the student would have drawn.
+    normalisation, runs no further than what is recorded, fuses its norms and never computes its loss; in-place modules
+    that would overwrite a record are switched off; records are let go after the losses; wrong sources and weights are
+    errors; building the teacher draws no random number that the student would have drawn.
 
     Args:
         distiller (dict | BaseDistiller, optional): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``;
@@ -55,6 +55,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         random_teacher (bool): True takes a teacher without weights, or a checkpoint that fits in part.
         teacher_dtype (str, optional): float32, float16 or bfloat16: the teacher's autocast; None: as the student.
         teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
+        teacher_fuse_conv_bn (bool): Let the teacher's frozen convolutions compute the frozen batch norms after them,
+            with weights of their own; its records then differ by rounding. Defaults to True.
         acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
             (``mmdist.AcclimationLoss``). Defaults to none.
         weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.
@@ -81,6 +83,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         random_teacher: bool = False,
         teacher_dtype: str | None = None,
         teacher_channels_last: bool = False,
+        teacher_fuse_conv_bn: bool = True,
         acclimated: Sequence[str] = (),
         weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
@@ -131,6 +134,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 if not (self.module_inplace if side == "student" else teacher_module_inplace):
                     keep_records(self.student if side == "student" else model, manager)
             shape_connectors(self.distiller, self.student, model)
+            if teacher_fuse_conv_bn and not teacher_trainable:
+                find_fusible(self._teacher.fused, self.distiller.teacher_recorders)
 
         self.teacher_trainable = teacher_trainable
         self.teacher_norm_eval = teacher_norm_eval

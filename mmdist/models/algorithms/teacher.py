@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
+from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.normalisation import Translation
 from mmdist.models.algorithms.passes import ROI_HEAD, before_rois, forward_features, forward_rois, under
 from mmdist.models.algorithms.records import check_fired, silent
@@ -47,6 +48,7 @@ class Teacher:
         self.translate = translate
         self.dtype = dtype
         self.channels_last = channels_last
+        self.fused = FusedNorms(self.model)
         self.acclimated = acclimated
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
@@ -124,5 +126,5 @@ class Teacher:
     def _context(self, inputs: Tensor) -> Iterator[None]:
         """Gradients for acclimated modules alone; autocast where the teacher has a dtype of its own."""
         cast = nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
-        with torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled()), cast:
+        with torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled()), cast, self.fused.applied():
             yield
