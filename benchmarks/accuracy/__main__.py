@@ -4,9 +4,9 @@
     python -m benchmarks.accuracy run --task seg-digits --method dist --seed 3 --again
     python -m benchmarks.accuracy tables                                # tables and figures from the results
 
-``run`` searches the plain student's learning rate, trains every method with every seed at equal epochs, and then the
-plain student for as long as the methods took. Interrupted and run again, it goes on where it was. ``tables`` takes
-seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
+``run`` searches the learning rates of the plain student and of the teacher, trains every method with every seed at
+equal epochs, and then the plain student for as long as the methods took. Interrupted and run again, it goes on where it
+was. ``tables`` takes seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.accuracy.plan import (
     SEARCH,
     SEARCH_FACTORS,
     TASKS,
+    TEACHER,
     Cell,
     Task,
     epoch_cells,
@@ -83,16 +84,16 @@ def wanted(args: argparse.Namespace, cell: Cell) -> bool:
     return (not args.method or cell.method in args.method) and (not args.seed or cell.seed in args.seed)
 
 
-def search(work: TaskBench, iterations: int) -> float:
-    """Search the plain student's learning rate as far as the results do not have it; its factor."""
-    before = search_table(list(work.bench.rows.values()), work.task.name).index
+def search(work: TaskBench, iterations: int, method: str = PLAIN) -> float:
+    """Search the learning rate of the plain student or the teacher as far as the results do not have it; its factor."""
+    before = search_table(list(work.bench.rows.values()), work.task.name, method).index
     factors: tuple[float, ...] = ()
     following = tuple(sorted({*SEARCH_FACTORS, *before}))
     while following != factors and len(following) <= MOST_FACTORS:
         factors = following
-        work.train(search_cells(work.task, iterations, factors))
-        following = wider(factors, best_factor(list(work.bench.rows.values()), work.task.name))
-    return best_factor(list(work.bench.rows.values()), work.task.name)
+        work.train(search_cells(work.task, iterations, factors, method))
+        following = wider(factors, best_factor(list(work.bench.rows.values()), work.task.name, method))
+    return best_factor(list(work.bench.rows.values()), work.task.name, method)
 
 
 def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
@@ -102,9 +103,10 @@ def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
     iterations = bench.iterations or tables.schedule(task)
     with task_at_work(bench, task) as work:
         factor = search(work, iterations)
+        teacher_factor = search(work, iterations, TEACHER)
         cells = [cell for cell in epoch_cells(task, iterations, factor) if wanted(args, cell)]
         if bench.missing(cells):
-            work.train_teacher(iterations)
+            work.train_teacher(iterations, teacher_factor)
             work.train(cells)
         ratios = time_ratios(list(bench.rows.values()), task.name)
         work.train([cell for cell in time_cells(task, iterations, factor, ratios) if wanted(args, cell)])

@@ -22,26 +22,28 @@ def frame(rows: Sequence[Row], task: str) -> pd.DataFrame:
     return found.assign(minutes=found.iterations * found.iteration_ms / 60_000)
 
 
-def best_factor(rows: Sequence[Row], task: str) -> float:
-    """The learning rate's factor that served the plain student best in the search.
+def best_factor(rows: Sequence[Row], task: str, method: str = PLAIN) -> float:
+    """The learning rate's factor that was best in the search.
 
     Args:
         rows (Sequence[Row]): All rows.
         task (str): The task's name.
+        method (str): Whose: ``plain`` or ``teacher``.
 
     Raises:
         ValueError: Nothing was searched.
     """
-    found = search_table(rows, task)
+    found = search_table(rows, task, method)
     if found.empty:
-        raise ValueError(f"{task}: no learning rate was searched")
+        raise ValueError(f"{task}: no learning rate was searched for {method}")
     return float(found["mean"].idxmax())
 
 
-def search_table(rows: Sequence[Row], task: str) -> pd.DataFrame:
-    """Mean and values of the search, by the learning rate's factor."""
+def search_table(rows: Sequence[Row], task: str, method: str = PLAIN) -> pd.DataFrame:
+    """Mean and values of the plain student's or the teacher's search, by the learning rate's factor."""
     found = frame(rows, task)
-    grouped = found[found.purpose == SEARCH].sort_values("seed").groupby("lr_factor").metric
+    searched = found[(found.purpose == SEARCH) & (found.method == method)]
+    grouped = searched.sort_values("seed").groupby("lr_factor").metric
     return pd.DataFrame({"mean": grouped.mean(), "values": grouped.apply(list)})
 
 
@@ -202,5 +204,7 @@ def plain_by_length(rows: Sequence[Row], task: str, factor: float) -> pd.DataFra
 
 
 def teacher_row(rows: Sequence[Row], task: str) -> Row | None:
-    """The teacher's training."""
-    return next((row for row in rows if row.task == task and row.method == TEACHER), None)
+    """The teacher: the best of its search."""
+    searched = [row for row in rows if row.task == task and row.method == TEACHER]
+    factor = best_factor(searched, task, TEACHER) if searched else None
+    return next((row for row in searched if row.lr_factor == factor), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,7 @@ SEARCH, EPOCHS, TIME = "search", "equal epochs", "equal time"
 SEARCH_SEEDS = (100, 101)  # not those that are compared
 SEARCH_FACTORS = (0.5, 1.0, 2.0)  # and on, by factors of two, while the best is at an end
 TEACHER_SEED = 0
-TIME_STEP = (
-    0.25  # lengths of the longer trainings, in lengths of the schedule: methods of about the same cost share one
-)
+TIME_STEP = 0.5  # of the longer trainings' lengths, in schedules: methods of about the same cost share one
 
 NAMES: Mapping[str, str] = {
     PLAIN: "plain student",
@@ -94,7 +93,7 @@ class Cell:
 
     Args:
         task (str): Its task's name.
-        purpose (str): search, equal epochs, equal time or teacher.
+        purpose (str): search, equal epochs or equal time.
         method (str): A key of ``NAMES``, or teacher.
         seed (int): Of the training.
         iterations (int): Its length.
@@ -114,15 +113,20 @@ class Cell:
         return f"{self.method}-seed{self.seed}-{self.iterations}-lr{self.lr_factor:g}"
 
 
-def teacher_cell(task: Task, iterations: int) -> Cell:
-    return Cell(task.name, TEACHER, TEACHER, TEACHER_SEED, iterations)
+def search_cells(
+    task: Task, iterations: int, factors: Iterable[float] = SEARCH_FACTORS, method: str = PLAIN
+) -> Iterator[Cell]:
+    """The plain student, or the teacher, at each learning rate.
 
-
-def search_cells(task: Task, iterations: int, factors: Iterable[float] = SEARCH_FACTORS) -> Iterator[Cell]:
-    """The plain student at each learning rate."""
-    for seed in SEARCH_SEEDS:
+    Args:
+        task (Task): The task.
+        iterations (int): Of its schedule.
+        factors (Iterable[float]): Times the config's learning rate.
+        method (str): ``plain``; or ``teacher``, the best of whom becomes the teacher.
+    """
+    for seed in SEARCH_SEEDS if method == PLAIN else (TEACHER_SEED,):
         for factor in factors:
-            yield Cell(task.name, SEARCH, PLAIN, seed, iterations, factor)
+            yield Cell(task.name, SEARCH, method, seed, iterations, factor)
 
 
 def wider(factors: Iterable[float], best: float) -> tuple[float, ...]:
@@ -161,7 +165,7 @@ def time_cells(task: Task, iterations: int, factor: float, ratios: Mapping[str, 
 
 
 def longer(iterations: int, ratio: float) -> int:
-    """How long the plain student trains to take as long as a method, in quarters of the schedule; never less than it.
+    """How long the plain student trains to take as long as a method, in halves of the schedule; never less than it.
 
     Args:
         iterations (int): Of the schedule.
@@ -171,4 +175,4 @@ def longer(iterations: int, ratio: float) -> int:
         >>> longer(800, 1.6), longer(800, 0.9)
         (1200, 800)
     """
-    return round(iterations * max(1.0, round(ratio / TIME_STEP) * TIME_STEP))
+    return round(iterations * max(1.0, math.floor(ratio / TIME_STEP + 0.5) * TIME_STEP))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.accuracy import store
-from benchmarks.accuracy.plan import PLAIN, ROOT, SEARCH, TEACHER, Cell, Task, teacher_cell
+from benchmarks.accuracy.plan import PLAIN, ROOT, SEARCH, TEACHER, TEACHER_SEED, Cell, Task
 from benchmarks.accuracy.store import Row
 from mmdist.cli.demo.history import read_validations
 from mmdist.cli.demo.main import make_data
@@ -133,9 +133,14 @@ class TaskBench:
     place: Place
     teacher: Trained | None = None
 
-    def train_teacher(self, iterations: int) -> None:
-        """Train the teacher, unless it lies in the folder."""
-        cell = teacher_cell(self.task, iterations)
+    def train_teacher(self, iterations: int, factor: float) -> None:
+        """Train the teacher, unless it lies in the folder.
+
+        Args:
+            iterations (int): Of the schedule.
+            factor (float): Times its config's learning rate.
+        """
+        cell = Cell(self.task.name, SEARCH, TEACHER, TEACHER_SEED, iterations, factor)
         known = cell in self.bench.rows
         self.teacher = self._train(cell, Silent(cell.folder, threading.Event()))
         row = self._row(cell, self.teacher)

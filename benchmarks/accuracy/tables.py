@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.comparing import Difference, Line, best_factor, lines, search_table, teacher_row
-from benchmarks.accuracy.plan import NAMES, PLAIN, ROOT, SEARCH_SEEDS, Task
+from benchmarks.accuracy.plan import NAMES, PLAIN, ROOT, SEARCH_SEEDS, TEACHER, TEACHER_SEED, Task
 from benchmarks.accuracy.store import Row
 from mmdist.cli.demo.schedule import iterations_of
 from mmdist.engine import atomic
@@ -60,14 +60,15 @@ def comparison(task: Task, found: Sequence[Line]) -> str:
     return "\n".join(rows)
 
 
-def search(task: Task, rows: Sequence[Row]) -> str:
-    """The learning rates that were tried."""
-    config = load_config(str(CONFIGS / task.config(PLAIN)))
+def search(task: Task, rows: Sequence[Row], method: str = PLAIN) -> str:
+    """The learning rates that were tried for the plain student or the teacher."""
+    config = load_config(str(CONFIGS / task.config(method)))
     rate = config.optim_wrapper.optimizer.lr
-    seeds = " and ".join(map(str, SEARCH_SEEDS))
-    lines = [f"| learning rate | {task.demo.metric.name} of seeds {seeds} | mean |", "|--:|--:|--:|"]
-    chosen = best_factor(rows, task.name)
-    for factor, line in search_table(rows, task.name).iterrows():
+    seeds = " and ".join(map(str, SEARCH_SEEDS if method == PLAIN else (TEACHER_SEED,)))
+    head = f"{NAMES.get(method, method)}: learning rate"
+    lines = [f"| {head} | {task.demo.metric.name} of seed {seeds} | mean |", "|--:|--:|--:|"]
+    chosen = best_factor(rows, task.name, method)
+    for factor, line in search_table(rows, task.name, method).iterrows():
         values = ", ".join(f"{value:.2f}" for value in line["values"])
         mean = f"{line['mean']:.2f}"
         lines.append(f"| {rate * factor:g} | {values} | {f'**{mean}**' if factor == chosen else mean} |")
@@ -99,7 +100,8 @@ def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> s
         f"{student.parameters:,} parameters, {iterations} iterations."
     )
     figures = [f"![{caption}](accuracy-{task.name}-{name}.svg)" for name, caption in FIGURES.items()]
-    parts = [facts, comparison(task, found), *figures, "The search of the learning rate:", search(task, rows)]
+    searches = ["The search of the learning rates:", search(task, rows), search(task, rows, TEACHER)]
+    parts = [facts, comparison(task, found), *figures, *searches]
     return "\n\n".join(parts)
 
 

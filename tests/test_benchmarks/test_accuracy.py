@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # as `python -m benchmarks.a
 # isort: split
 from benchmarks.accuracy import store, tables
 from benchmarks.accuracy.__main__ import PAGE, RESULTS, build_parser, run, search
-from benchmarks.accuracy.comparing import best_factor, discoveries, lines, paired, time_ratios
+from benchmarks.accuracy.comparing import best_factor, discoveries, lines, paired, teacher_row, time_ratios
 from benchmarks.accuracy.plan import (
     EPOCHS,
     NAMES,
@@ -24,6 +24,7 @@ from benchmarks.accuracy.plan import (
     SEARCH_SEEDS,
     TASKS,
     TEACHER,
+    TEACHER_SEED,
     TIME,
     Cell,
     epoch_cells,
@@ -89,7 +90,7 @@ def some_rows():
     rows = [row(seed=seed, metric=50.0 + seed, ms=10.0) for seed in (0, 1)]
     rows += [row(method="kd", seed=seed, metric=53.0 + 3 * seed, ms=16.0) for seed in (0, 1)]
     rows += [row(TIME, seed=seed, iterations=750, metric=54.0 + seed, ms=10.0) for seed in (0, 1)]
-    rows += [row(SEARCH, seed=100, metric=49.0), row(TEACHER, TEACHER, metric=90.0, parameters=99)]
+    rows += [row(SEARCH, seed=100, metric=49.0), row(SEARCH, TEACHER, metric=90.0, parameters=99)]
     return rows
 
 
@@ -121,8 +122,8 @@ def test_the_section_of_a_task_has_a_negative_result_too():
     assert "Teacher: top-1 90.00, 99 parameters" in text
 
 
-def test_longer_trainings_are_quarters_of_the_schedule_and_never_shorter_than_it():
-    assert [longer(800, ratio) for ratio in (0.5, 1.1, 1.13, 2.0)] == [800, 800, 1000, 1600]
+def test_longer_trainings_are_halves_of_the_schedule_and_never_shorter_than_it():
+    assert [longer(800, ratio) for ratio in (0.5, 1.24, 1.25, 2.0)] == [800, 800, 1200, 1600]
 
 
 def test_the_search_goes_on_while_the_best_learning_rate_is_at_an_end():
@@ -147,6 +148,17 @@ def test_a_search_that_was_interrupted_goes_on_from_the_learning_rates_that_it_h
     Work.bench = bench
     assert search(Work(), 500) == 4.0
     assert trained == [8.0, 8.0]
+
+
+def test_the_teacher_is_the_best_of_its_own_search_which_is_not_the_plain_student_s():
+    rows = [*some_rows(), row(SEARCH, TEACHER, factor=4.0, metric=95.0), row(SEARCH, TEACHER, factor=8.0, metric=93.0)]
+    assert teacher_row(rows, TASK.name).lr_factor == 4.0
+    assert best_factor(rows, TASK.name) == 1.0
+    assert best_factor(rows, TASK.name, TEACHER) == 4.0
+    text = tables.section(TASK, rows, 500)
+    assert "Teacher: top-1 95.00" in text
+    assert "teacher: learning rate" in text and "**95.00**" in text
+    assert {cell.seed for cell in search_cells(TASK, 500, method=TEACHER)} == {TEACHER_SEED}
 
 
 def test_every_method_is_trained_with_the_plain_student_s_seeds():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from zoo.runs import entries
+
+from mmdist.engine.config import load_config
 
 CLASSIFIERS = {"kd", "dkd", "dist", "distplus", "sdkd", "sddkd", "sdnkd", "dckd"}
 SEGMENTERS = {"kd", "cwd", "dist", "distplus", "rdd", "rdd-dist", "sdd"}
@@ -48,3 +52,13 @@ MATRIX |= {
 def test_a_pair_has_every_method_of_its_task(data, pair):
     parts = [entry.name.split("_") for entry in entries() if entry.name.endswith(f"_{data}")]
     assert {method for method, *others in parts if "_".join(others[:2]) == pair} >= MATRIX[data, pair]
+
+
+@pytest.mark.parametrize(("data", "pair"), MATRIX, ids=lambda value: value)
+def test_auto_scale_lr_starts_from_the_pictures_an_iteration_that_the_name_has(data, pair):
+    names = [e for e in entries() if e.name.startswith(f"dist_{pair}_") and e.name.endswith(f"_{data}")]
+    for entry in names:
+        processes, pictures = re.search(r"_(\d+)xb(\d+)_", entry.name).groups()
+        expected = int(processes) * int(pictures)
+        assert load_config(str(entry.path)).auto_scale_lr.base_batch_size == expected
+    assert names

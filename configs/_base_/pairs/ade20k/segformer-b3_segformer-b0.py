@@ -10,3 +10,4 @@ model = dict(
     teacher_ckpt="https://download.openmmlab.com/mmsegmentation/v0.5/segformer/segformer_mit-b3_512x512_160k_ade20k/"
     "segformer_mit-b3_512x512_160k_ade20k_20210726_081410-962b98d2.pth",
 )
+auto_scale_lr = dict(enable=False, base_batch_size=16)

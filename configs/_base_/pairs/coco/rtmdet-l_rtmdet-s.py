@@ -10,3 +10,4 @@ model = dict(
     teacher_ckpt="https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet_l_8xb32-300e_coco/"
     "rtmdet_l_8xb32-300e_coco_20220719_112030-5a0be7c4.pth",
 )
+auto_scale_lr = dict(base_batch_size=256)  # MMDetection's config inherits 16, and its rate is for 8 x 32 pictures
