@@ -6,14 +6,14 @@ is in exponentials, in calls, and in memory that is touched for the first time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmdist.functional._moments import Moments, merge_blocks
-from mmdist.functional._plain import EPS
+from mmdist.functional._plain import EPS, STILL
 
 BLOCK = 1 << 18  # scores of one network in a block: smaller ones cost calls, larger ones leave the cache
 
@@ -144,7 +144,7 @@ def gradient(
         scores = block.scores
         if spec.rows:
             (u, v), norms, product = _correlate_rows(block, spec)
-            row_s, row_t = _row_factors(norms, product, scores[0], spec, by.row)
+            row_s, row_t = _row_factors(norms, product, scores, spec, by.row)
         if usual:
             g = torch.addcmul(offset, torch.add(row_s, by.col_s, out=block.work[1]), u, out=block.work[1])
             g = torch.addcmul(g, torch.add(row_t, by.col_t, out=block.work[0]), v, out=block.work[0])
@@ -207,17 +207,24 @@ def _correlate_rows(block: _Block, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
     return centred, norms, torch.mul(*centred, out=block.work[0]).sum(0)
 
 
-def _row_factors(norms: Tensor, product: Tensor, scores: Tensor, spec: Spec, row: Tensor) -> tuple[Tensor, Tensor]:
+def _row_factors(
+    norms: Tensor, product: Tensor, scores: Sequence[Tensor], spec: Spec, row: Tensor
+) -> tuple[Tensor, Tensor]:
     """What the centred scores of student and teacher are multiplied with in the gradient of the row distances."""
     norm_s, norm_t = norms
     both = (norm_s * norm_t).add_(EPS)
     row_t = -row / both
     row_s = product.div_(both).mul_(row_t).mul_(norm_t).div_(norm_s.clamp_min(torch.finfo(norms.dtype).tiny)).neg_()
+    # A teacher's spread that is rounding points nowhere: the distance is 1, whatever the student does.
+    flat = norm_t <= _share_of_norm(STILL * torch.finfo(norms.dtype).eps, scores[1], spec)
     if spec.guard_rel:
-        # |centred| <= guard |scores|, where |scores|^2 = |centred|^2 + C mean^2
-        size, share = scores.shape[0], spec.guard_rel / max(1 - spec.guard_rel**2, 1e-30) ** 0.5
-        limit = share * size**-0.5 if spec.activation == "softmax" else scores.mean(0).abs_().mul_(share * size**0.5)
-        flat = norm_s <= limit
-        row_s.masked_fill_(flat, 0)
-        row_t.masked_fill_(flat, 0)
+        flat |= norm_s <= _share_of_norm(spec.guard_rel, scores[0], spec)
+    row_s.masked_fill_(flat, 0)
+    row_t.masked_fill_(flat, 0)
     return row_s, row_t
+
+
+def _share_of_norm(share: float, scores: Tensor, spec: Spec) -> float | Tensor:
+    """The norm of centred scores that is this share of the scores' own: |scores|^2 = |centred|^2 + C mean^2."""
+    size, share = scores.shape[0], share / max(1 - share**2, 1e-30) ** 0.5
+    return share * size**-0.5 if spec.activation == "softmax" else scores.mean(0).abs_().mul_(share * size**0.5)

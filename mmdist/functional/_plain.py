@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 EPS = 1e-8  # added to the product of the norms, as the official code does: it is part of the method
+STILL = 4  # roundings: a teacher whose spread is at most this share of its norm is constant, and what differs is noise
 
 
 def pearson_distance(
@@ -55,16 +56,15 @@ def pearson_distance(
     tiny = torch.finfo(x_s.dtype).tiny
     if weight is None:
         count = math.prod([x_s.shape[dim] for dim in dims])
-        # What is correlated sums to 0 after centring, so no gradient passes through the means.
-        mean_s, mean_t = (x.detach().mean(dims, keepdim=True) for x in (x_s, x_t))
+        mean_s, mean_t = (x.mean(dims, keepdim=True) for x in (x_s, x_t))
     else:
         count = total(torch.ones_like(x_s)).clamp_min(tiny)
-        mean_s, mean_t = (total(x.detach()) / count for x in (x_s, x_t))
+        mean_s, mean_t = (total(x) / count for x in (x_s, x_t))
     c_s, c_t = x_s - mean_s, x_t - mean_t
     norm_s, norm_t = norm(c_s), norm(c_t)
     correlation = total(c_s * c_t) / (norm_s * norm_t + eps)
     if guard_rel:  # |x|^2 = |c|^2 + n mean^2
         square = norm_s.detach().square()
-        flat = square <= (guard_rel**2 * (square + count * mean_s.square())).clamp_min(2 * tiny)
+        flat = square <= (guard_rel**2 * (square + count * mean_s.detach().square())).clamp_min(2 * tiny)
         correlation = torch.where(flat, correlation.detach(), correlation)
     return 1 - correlation

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmdist.functional import _blocked, _cpu
 from mmdist.functional._blocked import EPS, Coefficients, Spec
 from mmdist.functional._moments import Moments, merge_ranks
+from mmdist.functional._plain import STILL
 
 
 def streaming_relation(
@@ -82,7 +83,7 @@ class _StreamingRelation(torch.autograd.Function):
         some = total.count > 0
         count = total.count.where(some, 1)
         rows = row_weight * total.rows / count
-        columns, col_s, col_t = _correlate_columns(total, spec)
+        columns, col_s, col_t = _correlate_columns(total, spec, dtype)
         ctx.save_for_backward(
             z_s, z_t, weight, row_weight * some / count, column_weight * col_s, column_weight * col_t, *total[2:4]
         )
@@ -107,16 +108,18 @@ class _StreamingRelation(torch.autograd.Function):
         return (out[0].t() if z_s.ndim == 2 else out.view(z_s.shape)), *[None] * 7
 
 
-def _correlate_columns(total: Moments, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
+def _correlate_columns(total: Moments, spec: Spec, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Mean distance of the columns, and its derivatives by p and by q as factors of their centred values."""
     if not spec.columns:
         return total.rows * 0, torch.zeros_like(total.mean_s), torch.zeros_like(total.mean_t)
     norm_s, norm_t = total.var_s.sqrt(), total.var_t.sqrt()
     product = norm_s * norm_t + EPS
     correlation = total.cov / product
-    flat = total.var_s <= spec.guard_rel**2 * (total.var_s + total.count * total.mean_s**2)
-    if not spec.guard_rel:
-        flat = torch.zeros_like(flat)
+    # A teacher's spread that is rounding points nowhere: the distance is 1, whatever the student does.
+    still = STILL * torch.finfo(dtype).eps
+    flat = total.var_t <= still**2 * (total.var_t + total.count * total.mean_t**2)
+    if spec.guard_rel:
+        flat |= total.var_s <= spec.guard_rel**2 * (total.var_s + total.count * total.mean_s**2)
     col_t = -1 / product
     col_s = correlation / product * torch.where(norm_s > 0, norm_t / norm_s, 0)
     size = total.cov.numel()

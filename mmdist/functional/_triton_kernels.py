@@ -15,6 +15,7 @@ import triton.language as tl
 from mmdist.functional import _plain
 
 EPS = tl.constexpr(_plain.EPS)
+STILL = tl.constexpr(_plain.STILL)
 LOG2E = tl.constexpr(1.4426950408889634)
 LOWEST = tl.constexpr(float("-inf"))
 
@@ -94,8 +95,9 @@ def gradient_kernel(
     c_t = centre(p_t, C, R, K, ACTIVATION)
     if ROWS:
         mean = tl.full((V, G), 1 / C, DTYPE) if ACTIVATION == "softmax" else over_classes(p_s, K) / C
+        mean_of_t = mean if ACTIVATION == "softmax" else over_classes(p_t, K) / C
         row_s, row_t = row_factors(
-            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), mean, tl.load(row), guard_rel, C)
+            dot(c_s, c_s, K), dot(c_t, c_t, K), dot(c_s, c_t, K), mean, mean_of_t, tl.load(row), guard_rel, C)
     by_score = ()
     for k in tl.static_range(K):
         g = tl.zeros((V, R, G), DTYPE)
@@ -250,7 +252,7 @@ def merge(x_s, x_t, w, count, mean_s, mean_t, var_s, var_t, cov, K: tl.constexpr
 
 
 @triton.jit
-def row_factors(ss, tt, st, mean_s, by_row, guard_rel, C: tl.constexpr):
+def row_factors(ss, tt, st, mean_s, mean_t, by_row, guard_rel, C: tl.constexpr):
     """Derivative of a row's distance by its centred scores: factors of the student's and of the teacher's."""
     norm_s, norm_t = tl.sqrt(ss), tl.sqrt(tt)
     product = norm_s * norm_t + EPS
@@ -260,6 +262,9 @@ def row_factors(ss, tt, st, mean_s, by_row, guard_rel, C: tl.constexpr):
     row_s = -row_t * (st * by_product) * (norm_t / tl.where(norm_s > 0, norm_s, 1))
     flat = ss <= guard_rel * guard_rel * (ss + C * mean_s * mean_s)
     flat = flat & (guard_rel > 0)
+    # A teacher's spread that is rounding points nowhere: the distance is 1, whatever the student does.
+    still: tl.constexpr = STILL * (2.220446049250313e-16 if ss.dtype == tl.float64 else 1.1920929e-07)
+    flat = flat | (tt <= still * still * (tt + C * mean_t * mean_t))
     return tl.where(flat, 0.0, row_s), tl.where(flat, 0.0, row_t)
 
 

@@ -115,7 +115,7 @@ def wide_gradient_kernel(
     if ROWS:
         m_s, m_t, ss, tt, st = products(
             z_s, z_t, live, s_c, t_c, top_s, by_s, top_t, by_t, factor, C, R, P, ACTIVATION, DTYPE)
-        row_s, row_t = row_factors(ss, tt, st, m_s, tl.load(row), guard_rel, C)
+        row_s, row_t = row_factors(ss, tt, st, m_s, m_t, tl.load(row), guard_rel, C)
     along = tl.zeros((P,), DTYPE)
     if ACTIVATION == "softmax":
         for first in range(0, C, R):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -52,14 +53,19 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
 
 def check_positive(name: str, value: float) -> None:
     """``value`` is a finite number above 0."""
-    if not (isinstance(value, int | float) and 0 < value < float("inf")):
+    if not (_is_real(value) and 0 < value < float("inf")):
         raise ValueError(f"{name} = {value!r}: expected a finite number above 0")
 
 
 def check_non_negative(name: str, value: float) -> None:
     """``value`` is a finite number, 0 or above."""
-    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
+    if not (_is_real(value) and 0 <= value < float("inf")):
         raise ValueError(f"{name} = {value!r}: expected a finite number, 0 or above")
+
+
+def _is_real(value: object) -> bool:
+    """NumPy's numbers too; True is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def position_weight(logits: Tensor, mask: Tensor | None, weight: Tensor | None) -> Tensor | None:
@@ -81,6 +87,8 @@ def position_weight(logits: Tensor, mask: Tensor | None, weight: Tensor | None) 
     for name, tensor in (("mask", mask), ("weight", weight)):
         if tensor is None:
             continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
         if tensor.shape != expected:
             raise ValueError(f"{name} must have shape (N, *spatial) = {expected}, got {tuple(tensor.shape)}")
         if tensor.device != logits.device:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdist.functional._confidence import check_label, confidence
+from mmdist.functional._divergence import divergence
 from mmdist.functional.checks import check_choice, check_non_negative, check_pair, compute_dtype, full_precision
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -73,8 +74,7 @@ def rdd_teacher_weight(
         log_p, log_q = aux_t.log_softmax(1), main_t.log_softmax(1)
         if kl_direction == "main_aux":
             log_p, log_q = log_q, log_p
-        divergence = (log_p - log_q).mul_(log_p.exp()).sum(1)
-        return _easiness(divergence, size, align_corners)
+        return _easiness(divergence(log_p, log_q), size, align_corners)
 
 
 @torch.no_grad()
@@ -353,12 +353,12 @@ def rdd_relative_mask(
     return combine_masks(hard_s, hard_s if mode == "student" else hard(logits_t), mode)
 
 
-def _easiness(divergence: Tensor, size: Sequence[int] | None, align_corners: bool) -> Tensor:
-    """exp(-divergence), never above 1, resized; ``divergence`` is used up."""
-    negative = divergence.clamp_min_(0).neg_()
+def _easiness(kl: Tensor, size: Sequence[int] | None, align_corners: bool) -> Tensor:
+    """exp(-divergence), never above 1, resized; ``kl`` is used up."""
+    negative = kl.clamp_min_(0).neg_()
     if size is None:
         return negative.exp_()
-    if negative.ndim != 3 or len(size) != 2:
+    if negative.ndim != 3 or not isinstance(size, list | tuple) or len(size) != 2:
         raise ValueError(
             f"size = {size!r}: expected (height, width), for logits (N, C, H, W); "
             f"these have {negative.ndim - 1} spatial dimensions"

@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdist.errors import spelling_hint
-from mmdist.functional.checks import check_choice, check_non_negative, check_pair, full_precision
+from mmdist.functional.checks import (
+    check_choice,
+    check_non_negative,
+    check_pair,
+    check_target,
+    full_precision,
+    position_weight,
+)
 from mmdist.functional.divergence import dckd_loss, dkd_loss, kd_loss, nkd_loss
 
 BASES = {"kd": kd_loss, "dkd": dkd_loss, "nkd": nkd_loss, "dckd": dckd_loss}
@@ -184,7 +191,8 @@ def sdd_loss(
     for name in base_kwargs:
         if name not in BASE_ARGUMENTS[base]:
             raise TypeError(f"sdd_loss has no argument {name!r} for base {base!r}: {_spelling(name, base)}")
-    target = _region_target(target, regions_s, base, split)
+    position_weight(regions_s, mask, None)  # a mask that cannot be is named before it is used
+    target = _region_target(target, regions_s, mask, base, split)
     arguments = () if base == "kd" else (target,)
     values = BASES[base](regions_s, regions_t, *arguments, mask=mask, reduction="none", **base_kwargs)
     predicted = regions_t.detach().argmax(1)
@@ -220,7 +228,7 @@ def _spelling(name: str, base: str) -> str:
     return spelling_hint(name, BASE_ARGUMENTS[base])
 
 
-def _region_target(target: Tensor | None, regions: Tensor, base: str, split: str) -> Tensor | None:
+def _region_target(target: Tensor | None, regions: Tensor, mask: Tensor | None, base: str, split: str) -> Tensor | None:
     """One label a region, (N, R), or None where none is needed."""
     shape = (regions.shape[0], regions.shape[2])
     if base == "kd" and split == "agreement":
@@ -228,13 +236,12 @@ def _region_target(target: Tensor | None, regions: Tensor, base: str, split: str
     if target is None:
         needs = f"base {base!r}" if base != "kd" else f"split {split!r} (split='agreement' does not)"
         raise ValueError(f"target = None: labels are needed by {needs}")
-    if not isinstance(target, Tensor) or target.is_floating_point() or target.dtype == torch.bool:
-        raise TypeError(f"target must be integers, got {getattr(target, 'dtype', type(target).__name__)}")
-    if target.shape not in (shape[:1], shape):
+    if isinstance(target, Tensor) and target.shape not in (shape[:1], shape):
         raise ValueError(f"target must have shape (N,) = {shape[:1]} or (N, R) = {shape}, got {tuple(target.shape)}")
-    if target.device != regions.device:
-        raise ValueError(f"target is on {target.device} but the regions are on {regions.device}")
-    return target if target.ndim == 2 else target.unsqueeze(1).expand(shape)
+    if isinstance(target, Tensor) and target.ndim == 1:
+        target = target.unsqueeze(1).expand(shape)
+    check_target(target, regions, mask)
+    return target
 
 
 def _count(labels: Tensor, scale: int, num_labels: int) -> Tensor:

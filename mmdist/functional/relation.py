@@ -168,8 +168,11 @@ def spatial_relation_loss(feat_s: Tensor, feat_t: Tensor, *, mask: Tensor | None
         if w is not None:  # what does not count may hold anything, NaN too
             keep = mask.unsqueeze(1)
             feat_s, feat_t = (feat.where(keep, feat.new_zeros(())) for feat in (feat_s, feat_t))
-            w = w.flatten(1)
-        maps = (feat.sum(1, dtype=dtype).reshape(feat.shape[0], -1) for feat in (feat_s, feat_t.detach()))
+        shape = (feat_s.shape[0], feat_s.shape[2:].numel())
+        if not feat_s.numel():  # no image, such as no region of interest, or no position
+            return feat_s.sum(dtype=dtype)
+        w = None if w is None else w.reshape(shape)
+        maps = (feat.sum(1, dtype=dtype).reshape(shape) for feat in (feat_s, feat_t.detach()))
         distance = pearson_distance(*maps, dims=(1,), weight=w, guard_rel=GUARD_REL)
         some = distance.new_ones(distance.shape) if w is None else (w.sum(1, keepdim=True) > 0).to(dtype)
         return (distance * some).sum() / some.sum().clamp_min(1)

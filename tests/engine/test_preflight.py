@@ -39,6 +39,15 @@ def with_value(key: str, value: Any) -> Callable[[Config], None]:
     return lambda cfg: cfg.merge_from_dict({key: value})
 
 
+def with_base(base: dict[str, Any]) -> Callable[[Config], None]:
+    """SDD in DIST's place, with this loss of a region."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.distiller.distill_losses.loss_dist = {"type": "mmdist.SDDLoss", "base": base}
+
+    return change
+
+
 def without(key: str) -> Callable[[Config], None]:
     def change(cfg: Config) -> None:
         *parents, last = key.split(".")
@@ -76,6 +85,16 @@ def test_good_configs_pass(plain: Config, distill: Config) -> None:
             with_value(f"{DISTILLER}.distill_losses.loss_dist.inter_weigth", 2.0),
             "distill_losses.loss_dist.inter_weigth",
             "inter_loss_weight",
+        ),
+        (
+            with_base({"type": "mmdist.KDLos"}),
+            "distill_losses.loss_dist.base.type",
+            "mmdist.KDLoss",
+        ),
+        (
+            with_base({"type": "mmdist.KDLoss", "taus": 4.0}),
+            "distill_losses.loss_dist.base.taus",
+            "tau",
         ),
         (
             with_value(f"{DISTILLER}.student_recorders.logits.type", "ModuleOutputs"),

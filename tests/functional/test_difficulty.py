@@ -289,3 +289,13 @@ MAP, LABEL = torch.randn(2, 5, 3, 4), torch.zeros(2, 7, 9, dtype=torch.long)
 def test_a_wrong_argument_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_class_that_both_heads_exclude_is_no_disagreement():
+    logits = torch.tensor([[1.0, float("-inf"), 0.0]])
+    assert rdd_teacher_weight(logits, logits).tolist() == [1.0]
+
+
+def test_a_size_that_is_no_pair_is_named():
+    with pytest.raises(ValueError, match="size = 8: expected"):
+        rdd_teacher_weight(torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4), size=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from helpers.tensors import pair, rows_of
@@ -365,3 +366,16 @@ def test_a_wrong_argument_is_named(case, kwargs, error, message):
     arguments = {"student": torch.randn(4, 5), "target": torch.tensor([0, 1, 2, 3]), **kwargs}
     with pytest.raises(error, match=message):
         call(case, arguments.pop("student"), torch.randn(4, 5), arguments.pop("target"), **arguments)
+
+
+def test_numbers_may_be_numpys_and_are_never_true():
+    student, teacher = torch.randn(2, 3), torch.randn(2, 3)
+    assert kd_loss(student, teacher, tau=np.float32(4)) == kd_loss(student, teacher, tau=4.0)
+    with pytest.raises(ValueError, match="tau = True"):
+        kd_loss(student, teacher, tau=True)
+
+
+@pytest.mark.parametrize("name", ["mask", "weight"])
+def test_a_mask_or_weight_that_is_no_tensor_is_named(name):
+    with pytest.raises(TypeError, match=f"{name} must be a tensor, got list"):
+        kd_loss(torch.randn(2, 3), torch.randn(2, 3), **{name: [True, True]})

@@ -149,3 +149,25 @@ def test_values_and_gradients_are_always_finite(kind, dtype):
 def test_a_wrong_argument_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.randn(2, 4, 3))
+
+
+@pytest.mark.parametrize("loss", [channel_relation_loss, spatial_relation_loss])
+@pytest.mark.parametrize("shape", [(0, 5, 4, 4), (2, 5, 0, 4), (0, 5)])
+def test_no_image_or_no_position_gives_0_and_a_gradient(loss, shape):
+    student = torch.zeros(shape, requires_grad=True)
+    value = loss(student, torch.zeros(shape))
+    value.backward()
+    assert value == 0 and student.grad.shape == shape
+
+
+def test_spatial_relations_of_rows_take_a_mask():
+    student, teacher = torch.randn(4, 5), torch.randn(4, 5)
+    assert spatial_relation_loss(student, teacher, mask=torch.ones(4, dtype=torch.bool)) == 1  # one position each
+
+
+def test_the_feature_relations_have_second_derivatives():
+    student, teacher = (torch.randn(2, 3, 4, dtype=torch.double) for _ in range(2))
+    student.requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda maps: spatial_relation_loss(maps, teacher), student)
+    target = torch.randint(0, 3, (2, 4))
+    assert torch.autograd.gradgradcheck(lambda maps: acclimation_loss(maps, teacher, target), student)

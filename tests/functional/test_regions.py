@@ -346,3 +346,10 @@ def test_a_wrong_argument_is_named(call, error, message):
     arguments.update(call)
     with pytest.raises(error, match=message):
         sdd_loss(**arguments)
+
+
+def test_a_label_that_is_no_class_is_refused_by_every_base():
+    student, teacher = torch.randn(4, 5, 21), torch.randn(4, 5, 21)
+    for base in ("kd", "dkd", "nkd", "dckd"):
+        with pytest.raises(ValueError, match=r"target must be in \[0, 5\)"):
+            sdd_loss(student, teacher, torch.tensor([0, 1, 2, 9]), base=base)

@@ -8,7 +8,7 @@ from helpers.processes import dist_loss_on_a_share, run_ranks
 from helpers.tensors import pair, rows_of
 from references import dist as reference
 
-from mmdist.functional import _blocked, dist_loss
+from mmdist.functional import _blocked, _cpu, dist_loss, relation
 
 pytestmark = pytest.mark.usefixtures("form")  # every promise holds for both forms
 
@@ -335,3 +335,41 @@ def test_compiled_equals_eager():
         value = torch.compile(dist_loss, fullgraph=True)(student, teacher, **kwargs)
         torch.testing.assert_close(value, expected)
         torch.testing.assert_close(*(torch.autograd.grad(x, student)[0] for x in (value, expected)))
+
+
+CONSTANT = {
+    "one row for all samples": (lambda: torch.randn(1, 10).expand(8, 10), "softmax"),
+    "no opinion": (lambda: torch.zeros(8, 10), "softmax"),
+    "one score": (lambda: torch.full((8, 10), 0.3), "none"),
+    "one score, one-vs-rest": (lambda: torch.full((8, 10), -2.3), "sigmoid"),
+}
+
+
+@pytest.mark.parametrize("case", CONSTANT)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_constant_teacher_gives_no_gradient_that_is_made_of_rounding(case, weighted):
+    make, activation = CONSTANT[case]
+    torch.manual_seed(0)
+    student, teacher = torch.randn(8, 10), make().contiguous()
+    weight = torch.rand(8) + 0.5 if weighted else None
+
+    def gradient(dtype):
+        logits = student.detach().to(dtype).clone().requires_grad_()
+        kwargs = dict(activation=activation, weight=None if weight is None else weight.to(dtype))
+        dist_loss(logits, teacher.to(dtype), **kwargs).backward()
+        return logits.grad
+
+    torch.testing.assert_close(gradient(torch.float32).double(), gradient(torch.float64), rtol=1e-4, atol=1e-7)
+
+
+def test_a_teacher_that_is_not_quite_constant_still_teaches():
+    student, teacher = torch.randn(8, 10, requires_grad=True), 0.3 + 1e-5 * torch.randn(8, 10)
+    dist_loss(student, teacher, activation="none").backward()
+    assert student.grad.abs().max() > 1e-3
+
+
+def test_the_formula_has_a_second_derivative(monkeypatch):
+    monkeypatch.setattr(relation, "PLAIN_BELOW", 1 << 40)
+    monkeypatch.setattr(_cpu, "available", lambda *maps: False)
+    student, teacher = pair(4, 5)
+    assert torch.autograd.gradgradcheck(lambda logits: dist_loss(logits, teacher), student)

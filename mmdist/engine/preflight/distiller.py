@@ -31,6 +31,10 @@ def check_distiller(cfg: dict, scope: str | None, key: str) -> None:
         name: _check_part(loss, scope, f"{key}.distill_losses.{name}")
         for name, loss in _dict(cfg, "distill_losses", key)
     }
+    for name, loss in _dict(cfg, "distill_losses", key):
+        base = loss.get("base") if isinstance(loss, dict) else None  # the loss of one region, of SDDLoss
+        if isinstance(base, dict):
+            _check_part(base, scope, f"{key}.distill_losses.{name}.base")
     for name, connector in _dict(cfg, "connectors", key):
         parts = connector if isinstance(connector, list | tuple) else [connector]
         for part in parts:

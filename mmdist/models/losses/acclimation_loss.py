@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmdist.errors import ConfigError
 from mmdist.functional import acclimation_loss
 from mmdist.functional.checks import check_choice, check_positive
-from mmdist.models.losses.levels import Maps, level_labels, pair_levels
-from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map
+from mmdist.models.losses.levels import Maps, check_num_classes, check_teacher, ignored_label, level_labels, pair_levels
+from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map, is_soft
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
@@ -24,7 +23,8 @@ class AcclimationLoss(WeightedLoss):
         tau (float): Temperature. Defaults to 1.
         loss_weight (float): Weight of the loss. Defaults to 1.
         activation (str): ``softmax``, or ``sigmoid`` for one-vs-rest heads. Defaults to ``softmax``.
-        ignore_index (int): Positions with this label are left out. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out. Defaults to
+            255, and to none where that is a class of the logits, as on ImageNet.
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor. Anchors
             without an object are left out.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
@@ -44,7 +44,7 @@ class AcclimationLoss(WeightedLoss):
         tau: float = 1.0,
         loss_weight: float = 1.0,
         activation: str = "softmax",
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         num_classes: int | None = None,
         warmup_epochs: int = 0,
         warmup_iters: int = 0,
@@ -52,8 +52,7 @@ class AcclimationLoss(WeightedLoss):
         super().__init__(loss_weight, warmup_epochs, warmup_iters)
         check_positive("AcclimationLoss.tau", tau)
         check_choice("AcclimationLoss.activation", activation, ("softmax", "sigmoid"))
-        if num_classes is not None and num_classes < 1:
-            raise ConfigError("AcclimationLoss.num_classes", num_classes, "a number above 0, or None")
+        check_num_classes("AcclimationLoss.num_classes", num_classes)
         self.tau = tau
         self.activation = activation
         self.ignore_index = ignore_index
@@ -75,12 +74,14 @@ class AcclimationLoss(WeightedLoss):
         """
         levels = pair_levels(preds_T, preds_S, ("preds_T", "preds_S"))
         labels = level_labels(gt_labels, len(levels))
-        return self.weigh(sum(self._level(*level, target) for level, target in zip(levels, labels, strict=True)))
+        loss = sum(self._level(*level, target) for level, target in zip(levels, labels, strict=True))
+        check_teacher(loss, [teacher for teacher, _ in levels], "preds_T")
+        return self.weigh(loss)
 
     def _level(self, teacher: Tensor, student: Tensor, gt_labels: Tensor | None) -> Tensor:
         teacher, student = (anchor_rows(preds, self.num_classes) for preds in (teacher, student))
         target = class_map(teacher, anchor_labels(gt_labels, self.num_classes))
-        mask = target != self.ignore_index
+        mask = None if is_soft(gt_labels) else target != ignored_label(self.ignore_index, teacher.shape[1])
         if self.num_classes is not None:
             mask = (target >= 0) & (target < self.num_classes)
         return acclimation_loss(teacher, student, target, tau=self.tau, activation=self.activation, mask=mask)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch.distributed as dist
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmdist.functional import dist_loss
 from mmdist.functional.checks import check_choice, check_non_negative, check_positive
 from mmdist.functional.relation import ACTIVATIONS
-from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, label_mask, pair_levels
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
+
+FEW = 8  # samples, of whose correlations little but their sign is left
+_said: set[str] = set()
+
+
+def warn_of_few(samples: int) -> None:
+    """Classes are correlated over the samples: of one or two there is no correlation. Said once in a process."""
+    if 0 < samples < FEW and "few" not in _said:
+        _said.add("few")
+        text = (
+            f"DIST correlates each class over the samples, and here there are {samples} (pixels count): below {FEW} "
+            "the intra term teaches next to nothing. Take a larger batch, or sync=True with several processes"
+        )
+        print_log(text, "current", logging.WARNING)
 
 
 @MODELS.register_module()
@@ -28,7 +45,8 @@ class DISTLoss(WeightedLoss):
         teacher_detach (bool): Only True: this loss never trains the teacher. Kept for MMRazor's configs.
         tau_squared (bool): Multiply by tau^2 (code, not paper). Defaults to True.
         activation (str): ``softmax``, ``sigmoid`` (RetinaNet, GFL, FCOS) or ``none``. Defaults to ``softmax``.
-        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to
+            255, and to none where that is a class of the logits, as on ImageNet.
         sync (bool): Statistics over the batch of all processes instead of each process's own, so that N processes
             train as one process on the global batch. Defaults to False, as the official code.
         guard_rel (float): Relative spread below which a student row or column gets no gradient. Defaults to 1e-4.
@@ -52,7 +70,7 @@ class DISTLoss(WeightedLoss):
         teacher_detach: bool = True,
         tau_squared: bool = True,
         activation: str = "softmax",
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         sync: bool = False,
         guard_rel: float = 1e-4,
         warmup_epochs: int = 0,
@@ -85,13 +103,16 @@ class DISTLoss(WeightedLoss):
         Args:
             logits_S (Tensor | Sequence[Tensor]): Student, (N, C) or (N, C, *spatial), or one a level.
             logits_T (Tensor | Sequence[Tensor]): Teacher, same shapes.
-            gt_labels (Tensor, optional): (N,) or (N, *label size) integers, for ``ignore_index``.
+            gt_labels (Tensor, optional): (N,) or (N, *label size) integers, for ``ignore_index``; soft labels, of
+                mixup, change nothing.
 
         Returns:
             Tensor: Scalar.
         """
         levels = pair_levels(logits_S, logits_T, ("logits_S", "logits_T"))
         group = dist.group.WORLD if self.sync and dist.is_available() and dist.is_initialized() else None
+        if self.intra_loss_weight > 0 and group is None:
+            warn_of_few(min(student.shape[0] * student.shape[2:].numel() for student, _ in levels))
         loss = sum(
             dist_loss(
                 student,
@@ -101,7 +122,7 @@ class DISTLoss(WeightedLoss):
                 tau=self.tau,
                 tau_squared=self.tau_squared,
                 activation=self.activation,
-                mask=label_mask(student, gt_labels, self.ignore_index),
+                mask=label_mask(student, gt_labels, ignored_label(self.ignore_index, student.shape[1])),
                 group=group,
                 guard_rel=self.guard_rel,
             )

@@ -22,7 +22,8 @@ class DKDLoss(LogitLoss):
         beta (float): Weight of the non-target part. Defaults to 8.
         reduction (str): ``mean`` or ``batchmean``, which are the same here: the mean over what counts.
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int): Positions with this label are left out. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out. Defaults to
+            255, and to none where that is a class of the logits, as on ImageNet.
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size; published: 20 for CIFAR-100, 1 for
             ImageNet. Defaults to 0.
@@ -45,7 +46,7 @@ class DKDLoss(LogitLoss):
         beta: float = 8.0,
         reduction: str = "mean",
         loss_weight: float = 1.0,
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         num_classes: int | None = None,
         warmup_epochs: int = 0,
         warmup_iters: int = 0,

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmdist.errors import ConfigError
 from mmdist.functional.labels import nearest_labels
 
 Maps = Tensor | Sequence[Tensor]
+NO_CLASS = 255  # what the task libraries label pixels with that do not count
+NOTHING = -100  # no label at all, as in PyTorch's losses
 
 
 def pair_levels(student: Maps, teacher: Maps, names: tuple[str, str]) -> list[tuple[Tensor, Tensor]]:
@@ -78,18 +81,50 @@ def label_map(logits: Tensor, gt_labels: Tensor) -> Tensor:
     return nearest_labels(gt_labels, logits.shape[2:])
 
 
-def label_mask(logits: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
-    """The positions of ``logits`` whose label counts, or None without labels.
+def ignored_label(ignore_index: int | None, num_classes: int) -> int:
+    """The label that does not count.
 
     Args:
-        logits (Tensor): (N, C) or (N, C, *spatial).
-        gt_labels (Tensor, optional): See :func:`label_map`.
+        ignore_index (int, optional): As the user gave it. None: what the task libraries label such pixels with, 255,
+            unless that is a class, as on ImageNet; then there is none.
+        num_classes (int): Of the logits.
+
+    Example:
+        >>> ignored_label(None, 19), ignored_label(None, 1000), ignored_label(255, 1000)
+        (255, -100, 255)
+    """
+    if ignore_index is not None:
+        return ignore_index
+    return NO_CLASS if num_classes <= NO_CLASS else NOTHING
+
+
+def label_mask(maps: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
+    """The positions of ``maps`` whose label counts, or None where all count: without labels, and with soft ones.
+
+    Args:
+        maps (Tensor): (N, C) or (N, C, *spatial).
+        gt_labels (Tensor, optional): See :func:`label_map`; or soft labels in the shape of ``maps``, which no position
+            lacks.
         ignore_index (int): The label that does not count.
 
     Returns:
         Tensor | None: (N, *spatial) bool.
     """
-    return None if gt_labels is None else label_map(logits, gt_labels) != ignore_index
+    if gt_labels is None:
+        return None
+    if isinstance(gt_labels, Tensor) and gt_labels.is_floating_point() and gt_labels.shape == maps.shape:
+        return None
+    return label_map(maps, gt_labels) != ignore_index
+
+
+def check_num_classes(name: str, value: int | None) -> None:
+    """``value`` is a number of classes, or None.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ConfigError(name, value, "a number above 0, or None")
 
 
 def check_teacher(loss: Tensor, teacher: Sequence[Tensor], name: str) -> None:

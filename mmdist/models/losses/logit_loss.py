@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mmdist.errors import ConfigError
 from mmdist.functional.regions import BASES
-from mmdist.models.losses.levels import Maps, check_teacher, level_labels, pair_levels
+from mmdist.models.losses.levels import Maps, check_num_classes, check_teacher, ignored_label, level_labels, pair_levels
 from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map, is_soft
 from mmdist.models.losses.warmup import WeightedLoss
 
@@ -22,7 +21,7 @@ class LogitLoss(WeightedLoss):
 
     Args:
         loss_weight (float): Weight of the loss.
-        ignore_index (int): Positions with this label are left out.
+        ignore_index (int, optional): Positions with this label are left out; None: see :func:`ignored_label`.
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size.
         warmup_iters (int): The same in iterations.
@@ -33,11 +32,15 @@ class LogitLoss(WeightedLoss):
     needs_labels = True
 
     def __init__(
-        self, loss_weight: float, ignore_index: int, num_classes: int | None, warmup_epochs: int, warmup_iters: int
+        self,
+        loss_weight: float,
+        ignore_index: int | None,
+        num_classes: int | None,
+        warmup_epochs: int,
+        warmup_iters: int,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs, warmup_iters)
-        if num_classes is not None and num_classes < 1:
-            raise ConfigError(f"{type(self).__name__}.num_classes", num_classes, "a number above 0, or None")
+        check_num_classes(f"{type(self).__name__}.num_classes", num_classes)
         self.ignore_index = ignore_index
         self.num_classes = num_classes
 
@@ -47,7 +50,7 @@ class LogitLoss(WeightedLoss):
 
     def counts(self, target: Tensor, num_classes: int) -> Tensor:
         """The positions that count: those with a label that is a class, where the loss needs one."""
-        mask = target != self.ignore_index
+        mask = target != ignored_label(self.ignore_index, num_classes)
         return mask & (target >= 0) & (target < num_classes) if self.needs_labels else mask
 
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Maps | None) -> Tensor:

@@ -11,7 +11,7 @@ from mmdist.errors import ConfigError
 from mmdist.functional import region_labels, sdd_loss
 from mmdist.functional.checks import check_choice, check_non_negative
 from mmdist.functional.regions import SPLITS, check_scales
-from mmdist.models.losses.levels import Maps, check_teacher, pair_levels
+from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, pair_levels
 from mmdist.models.losses.logit_loss import LogitLoss
 from mmdist.models.losses.targets import is_soft
 from mmdist.models.losses.warmup import WeightedLoss
@@ -119,7 +119,8 @@ class SDDLoss(WeightedLoss):
         if gt_labels.ndim == 3:
             if number != sum(scale**2 for scale in self.scales):
                 raise ConfigError("SDDLoss.scales", self.scales, f"grids with the {number} regions of preds_S")
-            return region_labels(gt_labels, self.scales, num_classes=size, ignore_index=self.base.ignore_index)
+            ignored = ignored_label(self.base.ignore_index, size)
+            return region_labels(gt_labels, self.scales, num_classes=size, ignore_index=ignored)
         mask = self.base.counts(gt_labels, size)
         return gt_labels, mask if mask.ndim == 2 else mask.unsqueeze(1).expand(-1, number)
 

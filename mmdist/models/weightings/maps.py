@@ -35,6 +35,8 @@ class Options:
         check_non_negative("model.weighting.threshold", self.threshold)
         if self.min_kept is not None and (not isinstance(self.min_kept, int) or self.min_kept < 0):
             raise ConfigError("model.weighting.min_kept", self.min_kept, "a number of positions, 0 or above")
+        if not isinstance(self.class_weight, list | tuple | None):
+            raise ConfigError("model.weighting.class_weight", self.class_weight, "a list, one number a class")
         for value in self.class_weight or ():
             check_non_negative("model.weighting.class_weight", value)
 

@@ -80,6 +80,8 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
     Raises:
         ConfigError: A loss that takes no weight, a name in ``only`` that is not there, or a teacher of other anchors.
     """
+    if isinstance(only, str):
+        raise ConfigError("model.weighting.losses", only, "a list of names", f"did you mean [{only!r}]?")
     kind = kind_of(student)
     if kind == ANCHORS:
         check_anchors(student.bbox_head, getattr(teacher, "bbox_head", None))

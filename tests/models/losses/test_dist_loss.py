@@ -9,6 +9,7 @@ from mmrazor.models.losses import DISTLoss as RazorDISTLoss
 
 from mmdist.functional import dist_loss
 from mmdist.models.losses import DISTLoss
+from mmdist.models.losses import dist_loss as module
 
 
 def maps(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,3 +130,15 @@ def test_a_wrong_hyper_parameter_is_refused_when_it_is_built(arguments, message)
 def test_a_wrong_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         DISTLoss()(*call)
+
+
+def test_few_samples_are_warned_of_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(module, "_said", set())
+    monkeypatch.setattr(module, "print_log", lambda text, *args: said.append(text))
+    for samples in (8, 4, 2):
+        DISTLoss()(torch.randn(samples, 5), torch.randn(samples, 5))
+        DISTLoss(intra_loss_weight=0)(torch.randn(1, 5), torch.randn(1, 5))
+    assert len(said) == 1 and "there are 4" in said[0]
+    DISTLoss()(torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4))  # pixels are samples
+    assert len(said) == 1

@@ -227,3 +227,41 @@ def test_labels_are_optional_or_asked_for(name, kind):
     else:
         with pytest.raises((TypeError, ValueError), match="labels"):
             value(build(name), learner, reference, None)
+
+
+CLASS_255 = [name for name in MODELS.module_dict if name in ("KDLoss", "DKDLoss", "NKDLoss", "DCKDLoss", "DISTLoss")]
+
+
+@pytest.mark.parametrize("name", [*CLASS_255, "AcclimationLoss", "SDDLoss"])
+def test_label_255_counts_where_it_is_a_class_and_does_not_where_it_is_none(name):
+    def value(classes, label, **options):
+        torch.manual_seed(0)
+        student, teacher = torch.randn(8, classes, requires_grad=True), torch.randn(8, classes, requires_grad=True)
+        labels = torch.full((8,), label)
+        labels[:2] = 3
+        pair = (t.unsqueeze(2) if name == "SDDLoss" else t for t in (student, teacher))
+        return MODELS.get(name)(**options)(*pair, labels)
+
+    options = dict(base=dict(type="mmdist.KDLoss", ignore_index=255)) if name == "SDDLoss" else dict(ignore_index=255)
+    everything, without = value(1000, 255), value(1000, 255, **options)
+    assert everything != without  # asked for, it does not count
+    assert value(19, 255) == value(19, 255, **options)
+
+
+@pytest.mark.parametrize("name", ["DISTLoss", "KDLoss", "DKDLoss", "AcclimationLoss"])
+def test_soft_labels_leave_nothing_out(name):
+    student, teacher = torch.randn(8, 300), torch.randn(8, 300)
+    soft = torch.zeros(8, 300)
+    soft[:, 255] = 1
+    loss = MODELS.get(name)
+    expected = loss()(student, teacher, torch.full((8,), 255))
+    torch.testing.assert_close(loss(ignore_index=255)(student, teacher, soft), expected)
+
+
+def test_a_teacher_that_is_not_a_number_is_named_by_every_loss():
+    for name in ("AcclimationLoss", "DISTLoss", "KDLoss", "DKDLoss"):
+        learner, other = torch.randn(8, 5, requires_grad=True), torch.randn(8, 5)
+        broken = torch.full((8, 5), float("nan"), requires_grad=True)
+        pair = (broken, other) if name == "AcclimationLoss" else (learner, broken)
+        with pytest.raises(FloatingPointError, match="teacher's output"):
+            MODELS.get(name)()(*pair, torch.zeros(8, dtype=torch.long))
