@@ -4,9 +4,10 @@
     python -m benchmarks.accuracy run --task seg-digits --method dist --seed 3 --again
     python -m benchmarks.accuracy tables                                # tables and figures from the results
 
-``run`` searches the learning rates of the plain student and of the teacher, trains every method with every seed at
-equal epochs, and then the plain student for as long as the methods took. Interrupted and run again, it goes on where it
-was. ``tables`` takes seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
+``run`` searches the learning rates of the plain student and of the teacher, measures the time of an iteration in a short
+training of each method that nothing runs beside, trains every method with every seed at equal epochs, and then the plain
+student for as long as the methods take. Interrupted and run again, it goes on where it was. ``tables`` takes seconds: it
+reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks.accuracy.plan import (
     epoch_cells,
     search_cells,
     time_cells,
+    timing_cells,
     wider,
 )
 from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
@@ -105,8 +107,10 @@ def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
         factor = search(work, iterations)
         teacher_factor = search(work, iterations, TEACHER)
         cells = [cell for cell in epoch_cells(task, iterations, factor) if wanted(args, cell)]
-        if bench.missing(cells):
+        timing = [cell for cell in timing_cells(task, iterations) if not args.method or cell.method in args.method]
+        if bench.missing([*cells, *timing]):
             work.train_teacher(iterations, teacher_factor)
+            work.train(timing, alone=True)
             work.train(cells)
         ratios = time_ratios(list(bench.rows.values()), task.name)
         work.train([cell for cell in time_cells(task, iterations, factor, ratios) if wanted(args, cell)])

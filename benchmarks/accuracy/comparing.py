@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.accuracy.plan import EPOCHS, PLAIN, SEARCH, TEACHER, TIME, Task, longer
+from benchmarks.accuracy.plan import EPOCHS, PLAIN, SEARCH, TEACHER, TIME, TIMING, Task, longer
 from benchmarks.accuracy.store import COLUMNS, Row
 
 LEVEL = 0.95  # of the intervals
@@ -17,9 +17,16 @@ RATE = 0.05  # of false discoveries among a task's methods
 
 
 def frame(rows: Sequence[Row], task: str) -> pd.DataFrame:
-    """The rows of one task; ``minutes`` are the median time of an iteration times their number."""
+    """The rows of one task; ``minutes`` are the time of an iteration, timed alone, times their number."""
     found = pd.DataFrame([vars(row) for row in rows if row.task == task], columns=COLUMNS)
-    return found.assign(minutes=found.iterations * found.iteration_ms / 60_000)
+    times = found.method.map(iteration_times(rows, task)).fillna(found.iteration_ms)
+    return found.assign(minutes=found.iterations * times / 60_000)
+
+
+def iteration_times(rows: Sequence[Row], task: str) -> dict[str, float]:
+    """By method, the milliseconds of an iteration where it was timed alone: the median of those trainings."""
+    own = pd.DataFrame([vars(row) for row in rows if row.task == task and row.purpose == TIMING], columns=COLUMNS)
+    return {str(method): float(ms) for method, ms in own.groupby("method").iteration_ms.median().items()}
 
 
 def best_factor(rows: Sequence[Row], task: str, method: str = PLAIN) -> float:
@@ -48,13 +55,11 @@ def search_table(rows: Sequence[Row], task: str, method: str = PLAIN) -> pd.Data
 
 
 def time_ratios(rows: Sequence[Row], task: str) -> dict[str, float]:
-    """By method, the time of an iteration in the plain student's: the median over the seeds."""
-    found = frame(rows, task)
-    table = found[found.purpose == EPOCHS].pivot(index="seed", columns="method", values="iteration_ms")
-    if PLAIN not in table:
+    """By method, the time of an iteration in the plain student's; empty where they were not timed."""
+    times = iteration_times(rows, task)
+    if PLAIN not in times:
         return {}
-    ratios = table.div(table[PLAIN], axis=0).median()
-    return {method: float(ratio) for method, ratio in ratios.items() if method != PLAIN}
+    return {method: ms / times[PLAIN] for method, ms in times.items() if method not in (PLAIN, TEACHER)}
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def lines(rows: Sequence[Row], task: Task, factor: float, iterations: int) -> li
     long_minutes = found[(found.method == PLAIN) & found.purpose.isin((EPOCHS, TIME))].groupby("iterations").minutes
     epochs, times, made = {}, {}, []
     for method in task.methods:
-        if method not in metric:
+        if method not in metric or method not in ratios:
             continue
         pairs = metric[[method, PLAIN]].dropna()
         if len(pairs) < 2:

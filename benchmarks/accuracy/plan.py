@@ -13,10 +13,12 @@ ROOT = Path(__file__).parents[2]
 PLAIN = "plain"  # the student by itself
 TEACHER = "teacher"
 # Why a training was made.
-SEARCH, EPOCHS, TIME = "search", "equal epochs", "equal time"
+SEARCH, EPOCHS, TIME, TIMING = "search", "equal epochs", "equal time", "timing"
 SEARCH_SEEDS = (100, 101)  # not those that are compared
 SEARCH_FACTORS = (0.5, 1.0, 2.0)  # and on, by factors of two, while the best is at an end
 TEACHER_SEED = 0
+TIMING_SEED = 200  # of short trainings, one at a time, for the time that an iteration takes
+TIMING_ITERATIONS = 60
 TIME_STEP = 0.5  # of the longer trainings' lengths, in schedules: methods of about the same cost share one
 
 NAMES: Mapping[str, str] = {
@@ -93,7 +95,7 @@ class Cell:
 
     Args:
         task (str): Its task's name.
-        purpose (str): search, equal epochs or equal time.
+        purpose (str): search, equal epochs, equal time or timing.
         method (str): A key of ``NAMES``, or teacher.
         seed (int): Of the training.
         iterations (int): Its length.
@@ -147,6 +149,12 @@ def epoch_cells(task: Task, iterations: int, factor: float) -> Iterator[Cell]:
     for seed in range(task.seeds):
         for method in (PLAIN, *task.methods):
             yield Cell(task.name, EPOCHS, method, seed, iterations, factor)
+
+
+def timing_cells(task: Task, iterations: int) -> Iterator[Cell]:
+    """All methods and the teacher one after the other, for the time of an iteration."""
+    for method in (TEACHER, PLAIN, *task.methods):
+        yield Cell(task.name, TIMING, method, TIMING_SEED, min(iterations, TIMING_ITERATIONS))
 
 
 def time_cells(task: Task, iterations: int, factor: float, ratios: Mapping[str, float]) -> Iterator[Cell]:

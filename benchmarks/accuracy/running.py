@@ -149,11 +149,11 @@ class TaskBench:
                 self.bench.say(f"{self.task.name}: the teacher was trained again: {row.metric:.2f} %")
             self.bench.keep(row)
 
-    def train(self, cells: Iterable[Cell]) -> None:
-        """Train those of the cells that are not there yet."""
+    def train(self, cells: Iterable[Cell], *, alone: bool = False) -> None:
+        """Train those of the cells that are not there yet; alone: one at a time."""
         waiting = self.bench.missing(cells)
         stop = threading.Event()
-        with ThreadPoolExecutor(self.bench.workers) as pool:
+        with ThreadPoolExecutor(1 if alone else self.bench.workers) as pool:
             futures = {pool.submit(self._train, cell, Silent(cell.folder, stop)): cell for cell in waiting}
             try:
                 self._collect(futures)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.comparing import Difference, Line, best_factor, lines, search_table, teacher_row
+from benchmarks.accuracy.comparing import (
+    Difference,
+    Line,
+    best_factor,
+    iteration_times,
+    lines,
+    search_table,
+    teacher_row,
+)
 from benchmarks.accuracy.plan import NAMES, PLAIN, ROOT, SEARCH_SEEDS, TEACHER, TEACHER_SEED, Task
 from benchmarks.accuracy.store import Row
 from mmdist.cli.demo.schedule import iterations_of
@@ -75,6 +83,15 @@ def search(task: Task, rows: Sequence[Row], method: str = PLAIN) -> str:
     return "\n".join(lines)
 
 
+def made(task: Task, rows: Sequence[Row]) -> str:
+    """When, and with which version of PyTorch, the task's trainings were made."""
+    own = [row for row in rows if row.task == task.name]
+    days = sorted({row.finished[:10] for row in own})
+    versions = ", ".join(sorted({row.torch for row in own}))
+    period = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{len(own)} trainings, {period}, torch {versions}."
+
+
 def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> str:
     """All tables of one task, and one line about its teacher; '' where too little is there.
 
@@ -94,14 +111,14 @@ def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> s
         return ""
     student = next(row for row in rows if row.task == task.name and row.method == PLAIN)
     metric = task.demo.metric.name
-    minutes = teacher.iterations * teacher.iteration_ms / 60_000
+    minutes = teacher.iterations * iteration_times(rows, task.name).get(TEACHER, teacher.iteration_ms) / 60_000
     facts = (
         f"Teacher: {metric} {teacher.metric:.2f}, {teacher.parameters:,} parameters, {minutes:.2f} minutes; student: "
         f"{student.parameters:,} parameters, {iterations} iterations."
     )
     figures = [f"![{caption}](accuracy-{task.name}-{name}.svg)" for name, caption in FIGURES.items()]
     searches = ["The search of the learning rates:", search(task, rows), search(task, rows, TEACHER)]
-    parts = [facts, comparison(task, found), *figures, *searches]
+    parts = [f"{facts} {made(task, rows)}", comparison(task, found), *figures, *searches]
     return "\n\n".join(parts)
 
 

@@ -26,11 +26,13 @@ from benchmarks.accuracy.plan import (
     TEACHER,
     TEACHER_SEED,
     TIME,
+    TIMING,
     Cell,
     epoch_cells,
     longer,
     search_cells,
     time_cells,
+    timing_cells,
     wider,
 )
 from benchmarks.accuracy.running import Bench, options_of
@@ -87,8 +89,9 @@ def test_the_learning_rate_is_that_with_the_best_mean():
 
 def some_rows():
     """Two seeds: KD takes 1.6 times as long as the plain student and is 3 and 5 points better at equal epochs."""
-    rows = [row(seed=seed, metric=50.0 + seed, ms=10.0) for seed in (0, 1)]
-    rows += [row(method="kd", seed=seed, metric=53.0 + 3 * seed, ms=16.0) for seed in (0, 1)]
+    rows = [row(seed=seed, metric=50.0 + seed, ms=77.0) for seed in (0, 1)]
+    rows += [row(method="kd", seed=seed, metric=53.0 + 3 * seed, ms=88.0) for seed in (0, 1)]
+    rows += [row(TIMING, method, seed=200, iterations=60, ms=ms) for method, ms in ((PLAIN, 10.0), ("kd", 16.0))]
     rows += [row(TIME, seed=seed, iterations=750, metric=54.0 + seed, ms=10.0) for seed in (0, 1)]
     rows += [row(SEARCH, seed=100, metric=49.0), row(SEARCH, TEACHER, metric=90.0, parameters=99)]
     return rows
@@ -104,6 +107,15 @@ def test_a_method_stands_beside_the_plain_student_of_the_same_seed_at_equal_epoc
     assert kd.long_minutes == pytest.approx(750 * 10 / 60_000)
 
 
+def test_a_method_that_was_not_timed_alone_is_not_compared_yet():
+    rows = [r for r in some_rows() if not (r.purpose == TIMING and r.method == "kd")]
+    assert [line.method for line in lines(rows, TASK, 1.0, 500)] == [PLAIN]
+
+
+def test_everything_is_timed_and_the_teacher_too():
+    assert {cell.method for cell in timing_cells(TASK, 500)} == {TEACHER, PLAIN, *TASK.methods}
+
+
 def test_a_comparison_at_equal_time_waits_until_the_longer_trainings_are_there():
     rows = [r for r in some_rows() if not (r.purpose == TIME and r.seed == 1)]
     assert lines(rows, TASK, 1.0, 500)[1].time is None
@@ -111,6 +123,7 @@ def test_a_comparison_at_equal_time_waits_until_the_longer_trainings_are_there()
 
 def test_trainings_at_another_learning_rate_are_not_compared():
     other = [row(method="dist", seed=seed, factor=2.0) for seed in (0, 1)]
+    other.append(row(TIMING, "dist", seed=200, iterations=60))
     assert [line.method for line in lines(some_rows() + other, TASK, 1.0, 500)] == [PLAIN, "kd"]
 
 
@@ -120,6 +133,11 @@ def test_the_section_of_a_task_has_a_negative_result_too():
     assert "| KD | 2 | 40.05 ± 0.07 |" in text
     assert "-10.45 [" in text
     assert "Teacher: top-1 90.00, 99 parameters" in text
+
+
+def test_a_section_says_when_and_with_which_version_its_trainings_were_made():
+    rows = [*some_rows(), row(method="dist", finished="2026-01-03T00:00:00+00:00", torch="2.14.0")]
+    assert f"{len(rows)} trainings, 2026-01-01 to 2026-01-03, torch 2.13.0, 2.14.0." in tables.section(TASK, rows, 500)
 
 
 def test_longer_trainings_are_halves_of_the_schedule_and_never_shorter_than_it():
