@@ -11,6 +11,7 @@ from typing import cast
 from mmdist.compat import (
     checkpoint,
     inplace,
+    layer_decay,
     layout,
     local_rank,
     mmcls,
@@ -26,7 +27,7 @@ FIXES = cast(
     "tuple[Fix, ...]",
     (
         *(quantization, mmcls, torchvision_ops, checkpoint, inplace),
-        *(tests_package, process_group, slurm, local_rank, layout),
+        *(tests_package, process_group, slurm, local_rank, layout, layer_decay),
     ),
 )
 
@@ -35,9 +36,10 @@ def apply() -> None:
     """Apply every fix that this environment needs.
 
     May be called again, and has to be after ``mmengine.runner`` was imported:
-    the checkpoint loader can be registered only then.
+    the checkpoint loader can be registered only then, and the optimizers'
+    constructors changed.
     """
-    for fix in (quantization, mmcls, torchvision_ops, checkpoint):
+    for fix in (quantization, mmcls, torchvision_ops, checkpoint, layer_decay):
         if fix.needed():
             fix.apply()
 
