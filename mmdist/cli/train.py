@@ -15,6 +15,7 @@ from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
 from mmdist.engine.preflight import preflight
+from mmdist.engine.preflight.work_dir import check_work_dir
 from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
 
 
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     export_local_rank(args)
     cfg = configure(args)
+    check_work_dir(cfg)
     if cfg.get("resume"):
         from mmdist.engine.hooks.fallback import fall_back
 

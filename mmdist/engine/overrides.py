@@ -138,9 +138,16 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 
 
 def latest_checkpoint(cfg: Config) -> Path | None:
-    """The checkpoint that a bare ``--resume`` goes on from, as the work dir names it."""
+    """The checkpoint that a bare ``--resume`` goes on from, as the work dir names it.
+
+    Raises:
+        ConfigError: The work dir cannot be looked into.
+    """
     note = Path(cfg.work_dir) / "last_checkpoint"
-    return Path(note.read_text(encoding="utf-8").strip()) if note.is_file() else None
+    try:
+        return Path(note.read_text(encoding="utf-8").strip()) if note.is_file() else None
+    except OSError as error:
+        raise ConfigError("work_dir", str(cfg.work_dir), "a folder that can be read", str(error.strerror)) from error
 
 
 def set_loader_options(cfg: Config, *, pin_memory: bool = True, persistent_workers: bool = True) -> None:

@@ -7,7 +7,7 @@ import re
 import shutil
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mmdist import compat
 from mmdist.engine.config import did_you_mean
 from mmdist.engine.hooks import add_default_hooks
 from mmdist.engine.lookup import REGISTRIES, find_type, parameters
+from mmdist.engine.preflight.work_dir import check_work_dir
 from mmdist.errors import ConfigError, MMDistError, nearest
 
 TIMESTAMP = re.compile(r"\d{8}_\d{6}")
@@ -35,10 +36,12 @@ def build_runner(cfg: Config) -> Runner:
         Runner: mmengine's, or of the config's ``runner_type``.
 
     Raises:
-        MMDistError: The model cannot be built from the config. The work dir is as it was before.
+        MMDistError: The work dir cannot be used, or the model not be built from the config. The work dir is as it was
+            before.
     """
     compat.apply()  # again: mmengine's runner, which needs a fix, is imported only now
-    with nothing_left_behind(Path(cfg.work_dir)), explained(cfg):
+    check_work_dir(cfg)
+    with explained(cfg), nothing_left_behind(Path(cfg.work_dir)):
         runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
         add_default_hooks(runner)
         return runner
@@ -60,30 +63,58 @@ def explained(cfg: Config) -> Iterator[None]:
 
 @contextmanager
 def nothing_left_behind(work_dir: Path) -> Iterator[None]:
-    """Remove the log folder that a Runner made, and folders made on the way to it, when building it fails."""
+    """Remove the log folder that a Runner made, and folders made on the way to it, when building it fails.
+
+    Another run may have made a log folder in the same work dir meanwhile: that one stays.
+    """
     before = set(work_dir.iterdir()) if work_dir.is_dir() else set()
     made = [folder for folder in (work_dir, *work_dir.parents) if not folder.exists()]
     try:
         yield
-    except BaseException:
-        if work_dir.is_dir():
-            _close_logs(work_dir)
-            for entry in set(work_dir.iterdir()) - before:
-                if TIMESTAMP.fullmatch(entry.name):
-                    shutil.rmtree(entry, ignore_errors=True)
-            for folder in made:
-                if not folder.is_dir() or any(folder.iterdir()):
-                    break
-                folder.rmdir()
+    except BaseException as error:
+        for folder in _folders_logged_into(work_dir) - before:
+            _close_logs(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        _remove_if_empty(_log_folder_of_runner(error))
+        for folder in made:
+            if not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
         raise
 
 
-def _close_logs(work_dir: Path) -> None:
-    for logger in MMLogger._instance_dict.values():
-        for handler in list(logger.handlers):
-            if isinstance(handler, logging.FileHandler) and work_dir.resolve() in Path(handler.baseFilename).parents:
-                handler.close()
-                logger.removeHandler(handler)
+def _folders_logged_into(work_dir: Path) -> set[Path]:
+    """The log folders in a work dir that loggers of this process write into."""
+    folders = [Path(handler.baseFilename).parent for _, handler in _log_files()]
+    inside = [folder.name for folder in folders if folder.parent.resolve() == work_dir.resolve()]
+    return {work_dir / name for name in inside if TIMESTAMP.fullmatch(name)}
+
+
+def _log_folder_of_runner(error: BaseException) -> Path | None:
+    """The log folder of the Runner whose constructor failed; it is made some time before the logger."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        runner = frame.f_locals.get("self")
+        if isinstance(runner, Runner) and getattr(runner, "_log_dir", None):
+            return Path(runner._log_dir)
+    return None
+
+
+def _remove_if_empty(folder: Path | None) -> None:
+    if folder is not None:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _log_files() -> list[tuple[MMLogger, logging.FileHandler]]:
+    loggers = MMLogger._instance_dict.values()
+    return [(log, handler) for log in loggers for handler in log.handlers if isinstance(handler, logging.FileHandler)]
+
+
+def _close_logs(folder: Path) -> None:
+    for logger, handler in _log_files():
+        if folder.resolve() in Path(handler.baseFilename).resolve().parents:
+            handler.close()
+            logger.removeHandler(handler)
 
 
 def explain(error: Exception, cfg: Config) -> MMDistError | None:

@@ -11,12 +11,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from mmengine.runner import load_state_dict
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmrazor.registry import MODELS
 from torch import Tensor
 
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
+from mmdist.models.loading import prepare_loading, without_wrapper
 
 ModelSource = str | dict | BaseModel
 
@@ -129,6 +129,9 @@ def first_keys(keys: Sequence[str], most: int = 10) -> str:
 def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False) -> None:
     """Load a checkpoint in full: what the model needs and the file lacks is an error.
 
+    What fits is judged after the load hooks of the model's modules, as the task libraries load. Before an error the
+    model is left as it was.
+
     Args:
         model (BaseModel): Receives the weights; not initialised again afterwards.
         path (str): File or URL of the checkpoint.
@@ -139,19 +142,21 @@ def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False)
         CheckpointError: The file is damaged, or keys are missing or of another shape; the message lists them.
     """
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-    state = checkpoint.get("state_dict", checkpoint)
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    own, wrong = model.state_dict(), unfit_keys(model, state)
+    loading = prepare_loading(model, without_wrapper(checkpoint.get("state_dict", checkpoint)))
+    text, wrong = f"{key} = {path!r} does not fit {type(model).__name__}", loading.wrong
+    if loading.failure:
+        raise CheckpointError(f"{text}: preparing it failed: {loading.failure}. Is it the checkpoint of this config?")
     if wrong:
-        text = (
-            f"{key} = {path!r} does not fit {type(model).__name__}: {len(wrong)} of {len(own)} keys: "
-            f"{first_keys(wrong)}"
-        )
-        if not partly or len(wrong) == len(own):
+        text = f"{text}: {len(wrong)} of {len(model.state_dict())} keys: {first_keys(wrong)}"
+        if not partly or loading.fits_nowhere:
             raise CheckpointError(f"{text}. Is it the checkpoint of this config?")
         print_log(f"{text}; these stay as they were initialised", "current", logging.WARNING)
-        state = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
-    load_state_dict(model, state, strict=False, logger="silent")
-    for module in model.modules():  # the runner initialises weights after building: not these
+    loading.take()
+    mark_initialised(model)
+
+
+def mark_initialised(model: BaseModel) -> None:
+    """Keep the weights that a model has: the runner initialises weights after building."""
+    for module in model.modules():
         if hasattr(module, "_is_init"):
             module._is_init = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from helpers.tiny_run import write_run
 from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
 
 from mmdist.engine.config import load_config
 from mmdist.engine.runner import build_runner
@@ -77,6 +79,60 @@ def test_what_was_in_the_work_dir_stays_when_building_fails(distill: Config) -> 
         build_runner(distill)
     assert sorted(entry.name for entry in work_dir.iterdir()) == ["20200101_000000", "epoch_1.pth"]
     assert (earlier / "log.txt").read_text() == "kept"
+
+
+class FromElsewhere(BaseModel):
+    """While it is built, another process starts a run in the same work dir; then building fails."""
+
+    def __init__(self, work_dir: str, other: str = "20990101_000000") -> None:
+        super().__init__()
+        folder = Path(work_dir, other)
+        folder.mkdir()
+        (folder / "log.txt").write_text("kept")
+        raise ConfigError("model", "FromElsewhere")
+
+    def forward(self) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def from_elsewhere() -> Iterator[type[BaseModel]]:
+    MODELS.register_module(module=FromElsewhere, force=True)
+    yield FromElsewhere
+    MODELS.module_dict.pop("FromElsewhere")
+
+
+def test_the_log_folder_of_another_run_in_the_same_work_dir_stays(
+    distill: Config, from_elsewhere: type[BaseModel]
+) -> None:
+    work_dir = Path(distill.work_dir)
+    distill.model = dict(type=from_elsewhere.__name__, work_dir=distill.work_dir)
+    with pytest.raises(ConfigError):
+        build_runner(distill)
+    assert [str(path.relative_to(work_dir)) for path in work_dir.rglob("*")] == [
+        "20990101_000000",
+        "20990101_000000/log.txt",
+    ]
+
+
+def test_the_log_of_an_earlier_run_of_this_process_stays_and_goes_on(distill: Config) -> None:
+    plain = load_config(distill.filename.replace("distill.py", "plain.py"))
+    plain.work_dir = distill.work_dir
+    runner = build_runner(plain)
+    misspelt_source(distill)
+    distill.experiment_name = "another"
+    with pytest.raises(ConfigError):
+        build_runner(distill)
+    runner.logger.info("and goes on")
+    log = Path(runner.log_dir, f"{runner.timestamp}.log")
+    assert "and goes on" in log.read_text()
+
+
+def test_a_runner_that_fails_before_its_logger_is_built_leaves_no_folder(distill: Config, tmp_path: Path) -> None:
+    distill.log_processor = dict(type="LogProcesor")
+    with pytest.raises(MMDistError, match=r"log_processor\.type = 'LogProcesor'"):
+        build_runner(distill)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_exception_that_is_no_mistake_of_the_config_is_seen_whole(

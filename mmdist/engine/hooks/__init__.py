@@ -6,6 +6,7 @@ from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmengine.runner import Runner
 
 from mmdist import compat
+from mmdist.engine.hooks.acclimation import AcclimationHook
 from mmdist.engine.hooks.checkpoint import CheckpointHook
 from mmdist.engine.hooks.preempt import Preempted, PreemptHook
 from mmdist.engine.hooks.resume import ExactResumeHook
@@ -14,6 +15,7 @@ from mmdist.engine.hooks.visualization import DistillVisualizationHook
 compat.apply()  # again: mmengine's runner, which is imported by now, needs the loader of its checkpoints repaired
 
 __all__ = [
+    "AcclimationHook",
     "CheckpointHook",
     "DistillVisualizationHook",
     "ExactResumeHook",
@@ -33,6 +35,6 @@ def add_default_hooks(runner: Runner) -> None:
         # Not by the config, which is written to the work dir: that copy shall work with the task libraries' tools too.
         if type(hook) is _CheckpointHook:
             hook.__class__ = CheckpointHook
-    for kind in (ExactResumeHook, PreemptHook):
+    for kind in (ExactResumeHook, PreemptHook, AcclimationHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.overrides import latest_checkpoint
+from mmdist.engine.preflight.forms import check_form, keeps_teacher_out
 from mmdist.errors import CheckpointError
 
 REMOTE = re.compile(r"[\w.+-]{2,}:")  # https://, s3://, torchvision://, cluster:s3://; one letter is a Windows drive
@@ -16,14 +17,15 @@ RUN = {"meta", "message_hub"}  # what mmengine needs besides weights to go on
 
 
 def check_checkpoints(cfg: Config) -> None:
-    """Every local file of weights that the config names can be read, and the one to resume from is of a run.
+    """Every local file of weights that the config names can be read, and the one to start from suits the run.
 
     Args:
         cfg (Config): After the command line has had its say.
 
     Raises:
-        CheckpointError: A file that does not exist, is damaged, or carries more than weights; or one with too little
-            in it to resume.
+        CheckpointError: A file that does not exist, is damaged, or carries more than weights; one to start from that
+            is of a plain model where the config distils, or the other way round; or one with too little in it to
+            resume.
     """
     model = cfg.model
     named = {f"model.{name}": model.get(name) for name in ("teacher_ckpt", "student_ckpt")}
@@ -40,6 +42,8 @@ def check_checkpoints(cfg: Config) -> None:
         start = str(latest) if latest else None
     if start:
         content = check_checkpoint(start, "--resume" if resume else "load_from")
+        if content is not None:
+            check_form(cfg, content, start, resume=resume)
         if resume and content is not None and not RUN.issubset(content):
             hint = "to start a new run from weights, use --cfg-options load_from=..."
             raise CheckpointError(f"--resume: {start!r} is no checkpoint of a run: it has weights only; {hint}")
@@ -49,11 +53,6 @@ def check_checkpoints(cfg: Config) -> None:
                 f"--resume: {start!r} is MMRazor's: the teacher is among its weights and in its optimizer, "
                 f"so mmdist.SingleTeacherDistill cannot go on from it; {hint}"
             )
-
-
-def keeps_teacher_out(model: dict[str, Any]) -> bool:
-    """The model is mmdist's algorithm, whose teacher, unless it trains as a whole, is in no checkpoint."""
-    return model.get("type") == "mmdist.SingleTeacherDistill" and not model.get("teacher_trainable", False)
 
 
 def has_teacher(content: dict[str, Any]) -> bool:

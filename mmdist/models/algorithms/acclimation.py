@@ -31,11 +31,13 @@ def acclimated_modules(teacher: BaseModel, names: Sequence[str]) -> nn.ModuleDic
     Raises:
         ConfigError: No such module, or one that has statistics of its own, which the teacher's run must not change.
     """
-    modules = dict(teacher.named_modules())
+    if isinstance(names, str):
+        raise ConfigError("model.acclimated", names, "a list of names", f"did you mean [{names!r}]?")
+    modules = {name: module for name, module in teacher.named_modules() if name}
     chosen = nn.ModuleDict()
     for index, name in enumerate(names):
         key = f"model.acclimated[{index}]"
-        if name not in modules or not name:
+        if name not in modules:
             raise ConfigError(key, name, "the name of a module of the teacher", spelling_hint(name, list(modules)))
         if next(modules[name].buffers(), None) is not None or next(modules[name].parameters(), None) is None:
             raise ConfigError(key, name, "a module with weights and without statistics, such as a convolution")

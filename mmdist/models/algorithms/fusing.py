@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn.bricks.wrappers import Conv2d as MMCVConv2d
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -20,6 +22,7 @@ from mmdist.models.algorithms.passes import under
 CONVOLUTIONS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, MMCVConv2d.forward}
 NORMS = {nn.BatchNorm2d.forward, nn.SyncBatchNorm.forward}
 TOLERANCE = 1e-3  # largest deviation, relative to the largest value
+EAGER, SELDOM = 4, 50  # passes in which the weights are looked at: the first, and every so many
 
 Run = Callable[[], list[Tensor]]
 
@@ -55,9 +58,11 @@ class FusedNorms:
         self.pairs: list[Pair] = []
         self._forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
         self._state: tuple = ()
+        self._witnesses: list[tuple[Tensor, Tensor]] = []
+        self._passes = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_forwards": {}, "_state": ()}
+        return {**vars(self), "_forwards": {}, "_state": (), "_witnesses": [], "_passes": 0}
 
     def search(self, run: Run, sources: Iterable[str]) -> None:
         """Find the pairs; keep them if the model computes the same with them.
@@ -80,9 +85,25 @@ class FusedNorms:
         """Inside, the convolutions compute the norms too, and those hand on what they get."""
         if (state := _state(self.pairs)) != self._state:  # also the first time, on another device and in another dtype
             self._forwards = fused({pair: _statistics(pair.norm) for pair in self.pairs})
-            self._state = state
+            self._state, self._passes = state, 0
+            ends = {pair.convolution.weight for pair in (*self.pairs[:1], *self.pairs[-1:])}
+            self._witnesses = [(weight, weight.detach().clone()) for weight in ends]
+        self._watch()
         with replaced(self._forwards):
             yield
+
+    def _watch(self) -> None:
+        """Stop fusing for a teacher that is written to through ``.data``, as hooks do that average a student into it.
+
+        PyTorch does not say so, and to look means to wait for a GPU: thus in the first passes, and then now and then.
+        """
+        self._passes += 1
+        if self._passes > EAGER and self._passes % SELDOM:
+            return
+        if not all(torch.equal(weight, before) for weight, before in self._witnesses):
+            text = "the teacher's weights change: from now on it computes its batch norms (teacher_fuse_conv_bn=False)"
+            print_log(text, "current", logging.WARNING)
+            self.pairs, self._forwards, self._state, self._witnesses = [], {}, (), []
 
 
 def followed(model: nn.Module, run: Run) -> list[Pair]:

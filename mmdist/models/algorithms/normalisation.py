@@ -23,11 +23,18 @@ class Normalisation(NamedTuple):
 
 
 def normalisation(preprocessor: nn.Module | None) -> Normalisation | None:
-    """Read it from a data preprocessor of mmengine, mmdet, mmseg or mmpretrain; None where it has none."""
-    if not getattr(preprocessor, "_enable_normalize", False):
+    """Read it from a data preprocessor of mmengine, mmdet, mmseg or mmpretrain; None where it is none for pictures.
+
+    One without mean and std leaves the pixels as they are, as YOLOX wants them: mean 0, standard deviation 1. But
+    mmpretrain gives its models one where the config has none: that says nothing.
+    """
+    enabled = getattr(preprocessor, "_enable_normalize", None)
+    if enabled is None or (not enabled and type(preprocessor).__module__.startswith("mmpretrain.")):
         return None
     flags = ("_channel_conversion", "channel_conversion", "to_rgb")
     reverse = any(bool(getattr(preprocessor, flag, False)) for flag in flags)
+    if not enabled:
+        return Normalisation(reverse, torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
     return Normalisation(reverse, preprocessor.mean.view(-1, 1, 1), preprocessor.std.view(-1, 1, 1))
 
 

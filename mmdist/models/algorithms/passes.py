@@ -14,6 +14,7 @@ from mmdist.errors import MMDistError
 from mmdist.models.recorders.tap import Tap
 
 ROI_HEAD = "roi_head"
+RPN_HEAD = "rpn_head"
 AUXILIARY_HEAD = "auxiliary_head"
 
 
@@ -24,7 +25,7 @@ def under(source: str, name: str) -> bool:
 
 def before_rois(source: str) -> bool:
     """Whether a recorder of a two-stage detector has what it wants before the regions are proposed."""
-    return under(source, "backbone") or under(source, "neck")
+    return any(under(source, part) for part in ("backbone", "neck", RPN_HEAD))
 
 
 def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None, sources: Iterable[str] = ()) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,20 +15,26 @@ from mmrazor.models.utils import add_prefix
 from torch import Tensor, nn
 
 from mmdist.compat.layout import give_contiguous_maps
-from mmdist.errors import ConfigError, MMDistError
+from mmdist.errors import MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
 from mmdist.models.algorithms.normalisation import translation
+from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.teacher import Teacher
-from mmdist.models.builder import ModelSource, build_model, load_model_config, load_weights, warn_random_teacher
+from mmdist.models.builder import (
+    ModelSource,
+    build_model,
+    load_model_config,
+    load_weights,
+    mark_initialised,
+    warn_random_teacher,
+)
 from mmdist.models.weightings import RDDWeighting
 from mmdist.registry import MODELS
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @MODELS.register_module()
@@ -91,8 +98,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     ) -> None:
         # MMRazor's constructor is passed over: it prepares the recorders before anybody can check their sources,
         # makes the teacher a part of the model, and loads it with missing keys unnoticed.
-        if teacher_dtype is not None and teacher_dtype not in DTYPES:
-            raise ConfigError("model.teacher_dtype", teacher_dtype, list(DTYPES))
+        check_dtype(teacher_dtype)
         student = build_student(architecture, data_preprocessor)
         if isinstance(architecture, str | dict):
             data_preprocessor = student.data_preprocessor
@@ -101,6 +107,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             load_weights(self.student, student_ckpt, "model.student_ckpt")
         with isolated_randomness():
             model = build_model(teacher, "model.teacher")
+            if isinstance(teacher, BaseModel):  # it comes with its weights, which `init_weights` would draw anew
+                mark_initialised(model)
             if teacher_ckpt:
                 load_weights(model, teacher_ckpt, "model.teacher_ckpt", partly=random_teacher)
             elif not random_teacher:
@@ -111,6 +119,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         if not teacher_trainable:
             model.requires_grad_(False).eval()
         if teacher_trainable:
+            given = dict(weighting=weighting, acclimated=acclimated, teacher_dtype=teacher_dtype)
+            refuse_beside_training(dict(given, teacher_channels_last=teacher_channels_last))
             self._modules["teacher"] = model
         self.acclimated = acclimated_modules(model, acclimated)
         # A plain object, so that nn.Module does not know of it.
@@ -121,6 +131,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             channels_last=teacher_channels_last,
             acclimated=len(self.acclimated) > 0,
         )
+        self._teacher.owned_by(self)
 
         self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
         if self.weighting is not None:
@@ -128,6 +139,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         for side, manager in records.managers(self.distiller):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
         self.distiller.prepare_from_student(self.student)
+        self._listening = Listening()
         self._prepare_teacher()
         with isolated_randomness():
             for side, manager in records.managers(self.distiller):
@@ -148,7 +160,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     @property
     def teacher(self) -> BaseModel:
         """The teacher, which is no submodule unless it trains as a whole."""
-        return self._teacher.model
+        return self._modules.get("teacher", self._teacher.model)
 
     def __getattr__(self, name: str) -> Any:
         """What the algorithm does not have is the student's: hooks of the task libraries ask for it."""
@@ -163,7 +175,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleTeacherDistill:
         """The teacher follows to another device or dtype."""
         super()._apply(fn, recurse)
-        if "_teacher" in self.__dict__ and "teacher" not in self._modules:
+        if "_teacher" in self.__dict__ and "teacher" not in self._modules and self._teacher.owned_by(self):
             self.teacher._apply(fn)
         return self
 
@@ -197,10 +209,18 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration; before the first, the acclimated modules' learning rate is looked at."""
+        self.check_acclimation(optim_wrapper)
+        return super().train_step(data, optim_wrapper)
+
+    def check_acclimation(self, optim_wrapper: Any) -> None:
+        """Look at the acclimated modules' learning rate, once.
+
+        Raises:
+            ConfigError: The optimizer does not have them.
+        """
         if not self._checked and len(self.acclimated):
             check_learning_rate(self.acclimated, optim_wrapper)
         self._checked = True
-        return super().train_step(data, optim_wrapper)
 
     def loss(self, batch_inputs: Tensor, data_samples: Sequence | None = None) -> dict[str, Tensor]:
         """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
@@ -212,9 +232,9 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         Returns:
             dict[str, Tensor]: As the student's own ``loss``.
         """
-        if self.teacher_trainable:
-            return super().loss(batch_inputs, data_samples)
         try:
+            if self.teacher_trainable:
+                return super().loss(batch_inputs, data_samples)
             return self._loss(batch_inputs, data_samples)
         finally:
             records.empty(self.distiller)
@@ -247,7 +267,15 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             records.check_fired(distiller.student_recorders, "student")
             losses.update(add_prefix(self._distill_losses(), "distill"))
             losses.update(self.weighting.logs() if self.weighting is not None else {})
+        elif torch.distributed.is_available() and torch.distributed.is_initialized():
+            losses.update(self._unused())
         return losses
+
+    def _unused(self) -> dict[str, Tensor]:
+        """Nothing, of what trains beside the student: DDP waits for the gradient of each of its parameters."""
+        parts = (*self.distiller.parameters(), *self.acclimated.parameters())
+        trained = [parameter for parameter in parts if parameter.requires_grad]
+        return {"distill.loss_stopped": sum(parameter.sum() * 0 for parameter in trained)} if trained else {}
 
     def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
@@ -272,9 +300,22 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
 
     def _prepare_teacher(self) -> None:
         """Let the teacher's recorders listen; again in a copy, whose recorders nobody has prepared."""
-        if self.__dict__.get("_listening") != id(self.distiller):
+        if self._listening.distiller is not self.distiller:
             self.distiller.prepare_from_teacher(self.teacher)
-            self._listening = id(self.distiller)
+            self._listening = Listening(self.distiller)
+
+
+@dataclass
+class Listening:
+    """Whose recorders listen to the teacher. A copy shares the teacher, and its own recorders do not listen yet.
+
+    No attribute of the algorithm's own: a module there would be a part of it.
+    """
+
+    distiller: BaseDistiller | None = None
+
+    def __deepcopy__(self, memo: dict) -> Listening:
+        return Listening()
 
 
 def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module | None) -> BaseModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.normalisation import Translation
-from mmdist.models.algorithms.passes import ROI_HEAD, before_rois, forward_features, forward_rois, under
+from mmdist.models.algorithms.passes import ROI_HEAD, RPN_HEAD, before_rois, forward_features, forward_rois, under
 from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
 
@@ -53,15 +54,28 @@ class Teacher:
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
         self._features: Any = None
+        self._owner: weakref.ref | None = None
+
+    def owned_by(self, algorithm: object) -> bool:
+        """Whether it follows this algorithm to another device: the first to ask, as long as that exists.
+
+        A copy, such as a moving average on the CPU, must not take the teacher along with it.
+        """
+        owner = None if self._owner is None else self._owner()
+        if owner is None:
+            self._owner = weakref.ref(algorithm)
+        return owner is None or owner is algorithm
 
     def __deepcopy__(self, memo: dict) -> Teacher:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_features": None}
+        return {**self.__dict__, "_features": None, "_owner": None}
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """The student's pictures as the teacher's own data preprocessor would have made them."""
+        if next(self.model.parameters()).device != inputs.device:  # a copy has gone to another device
+            self.model.to(inputs.device)
         inputs = inputs if self.translate is None else self.translate(inputs)
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
@@ -85,12 +99,19 @@ class Teacher:
             check_fired(recorders, "teacher")
             return
         if self._mode == "tensor":
-            self._run(recorders, lambda: forward_features(self.model, inputs, samples, sources), inputs, whole)
-            if not silent(recorders):
+            reason = ""
+            try:
+                self._run(recorders, lambda: forward_features(self.model, inputs, samples, sources), inputs, whole)
+            except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+                # Where heads need more than features, as mmseg's PointRend. What is wrong otherwise, fails again below.
+                reason = f"`tensor` mode fails ({error})"
+            if not reason and not silent(recorders):
                 return
             # Some things happen in `loss` mode alone; it is left too as soon as everything is recorded.
             names = ", ".join(repr(recorder.source) for recorder in silent(recorders).values())
-            print_log(f"the teacher runs in `loss` mode: {names} fires in no other", "current", logging.INFO)
+            print_log(
+                f"the teacher runs in `loss` mode: {reason or f'{names} fires in no other'}", "current", logging.INFO
+            )
             self._mode, self._seen = "loss", []
         self._run(recorders, lambda: self.model(inputs, samples, mode="loss"), inputs, whole)
         check_fired(recorders, "teacher")
@@ -99,6 +120,8 @@ class Teacher:
         """First half of a two-stage detector: features, which :meth:`record_rois` goes on from."""
         with recorders, self._context(inputs):
             self._features = self.model.extract_feat(inputs)
+            if any(under(recorder.source, RPN_HEAD) for recorder in recorders.recorders.values()):
+                self.model.rpn_head(self._features)
 
     def record_rois(self, recorders: RecorderManager, rois: Tensor) -> None:
         """Second half: the box head on the student's regions. What the first half recorded stays."""

@@ -7,23 +7,14 @@ import logging
 
 import pytest
 import torch
-from helpers.tiny_models import algorithm, batch, distiller
+from helpers.ddp import adaptive, losses_after_a_stop
+from helpers.processes import run_ranks
+from helpers.tiny_models import batch
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
+from mmdist.engine.hooks import AcclimationHook
 from mmdist.errors import ConfigError
-
-
-def adaptive(names=("head.fc", "backbone.layer4.1.conv2"), **changes):
-    cfg = distiller()
-    cfg["student_recorders"]["labels"] = dict(type="mmrazor.ModuleInputs", source="head.loss_module")
-    cfg["distill_losses"]["loss_ta"] = dict(type="mmdist.AcclimationLoss")
-    cfg["loss_forward_mappings"]["loss_ta"] = dict(
-        preds_T=dict(recorder="logits", from_student=False),
-        preds_S=dict(recorder="logits", from_student=True),
-        gt_labels=dict(recorder="labels", from_student=True, data_idx=1),
-    )
-    return algorithm(distiller=cfg, acclimated=list(names), **changes)
 
 
 def wrapper(model, mult=0.1):
@@ -104,3 +95,19 @@ def test_the_students_rate_is_warned_of_and_an_optimizer_without_them_refused():
 def test_modules_that_cannot_be_acclimated_are_refused(name, said):
     with pytest.raises(ConfigError, match=said):
         adaptive([name])
+
+
+def test_in_ddp_a_distillation_that_was_stopped_goes_on_without_the_teacher(tmp_path):
+    for found in run_ranks(losses_after_a_stop, 2, tmp_path):
+        assert found == ["distill.loss_stopped", "loss", "student.loss"]
+
+
+def test_a_hook_looks_at_the_rate_where_ddp_passes_train_step_over():
+    class Runner:
+        model = adaptive()
+        optim_wrapper = build_optim_wrapper(model.student, dict(optimizer=dict(type="SGD", lr=0.1)))
+
+    with pytest.raises(ConfigError, match="custom_keys"):
+        AcclimationHook().before_train(Runner())
+    Runner.model = torch.nn.Linear(2, 2)
+    AcclimationHook().before_train(Runner())  # no algorithm: nothing to look at

@@ -222,3 +222,16 @@ def test_gradients_of_acclimated_modules_pass_through():
     expected = gradient()
     with model._teacher.fused.applied():
         torch.testing.assert_close(gradient(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_teacher_that_is_written_to_behind_pytorchs_back_computes_its_norms_from_then_on(caplog):
+    model = frozen(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    norms, picture = search(model), torch.rand(2, 3, 8, 8)
+    with norms.applied():
+        model(picture)
+    for parameter in model.parameters():
+        parameter.data.mul_(0.9).add_(0.01)  # as hooks do that average a student into its teacher
+    expected = model(picture)
+    with norms.applied():
+        assert torch.equal(model(picture), expected)
+    assert not norms.pairs

@@ -238,3 +238,32 @@ def test_a_teacher_that_trains_as_a_whole_is_a_part_of_the_model_as_in_mmrazor()
     model = algorithm(teacher_trainable=True)
     assert any(name.startswith("teacher.") for name in model.state_dict())
     assert "teacher.loss" in losses(model)
+
+
+def test_a_student_that_does_not_normalise_does_not_take_that_from_the_teacher():
+    def preprocessor(**options):
+        return MODELS.build(dict(type="mmseg.SegDataPreProcessor", size=(16, 16), **options))
+
+    raw, normed = preprocessor(), preprocessor(mean=[120.0, 115.0, 100.0], std=[60.0, 50.0, 40.0], bgr_to_rgb=True)
+    pixels = torch.randint(0, 256, (1, 3, 16, 16)).float()
+    expected = (pixels.flip(1) - normed.mean) / normed.std
+    torch.testing.assert_close(translation(raw, normed)(pixels), expected)
+    torch.testing.assert_close(translation(normed, raw)(expected), pixels, rtol=1e-5, atol=1e-3)
+    assert translation(raw, preprocessor()) is None
+
+
+def test_a_data_preprocessor_that_mmpretrain_made_up_says_nothing():
+    made_up = MODELS.build(dict(type="mmpretrain.ClsDataPreprocessor"))
+    assert translation(MODELS.build(classifier()["data_preprocessor"]), made_up) is None
+
+
+def test_a_teacher_whose_tensor_mode_fails_runs_in_loss_mode(monkeypatch, caplog):
+    model = algorithm(architecture=segmentor(), teacher=segmentor(8), distiller=distiller("decode_head.conv_seg"))
+    data = segmentor_batch()
+    torch.manual_seed(0)
+    expected = losses(model, copy.deepcopy(data))["distill.loss_dist"]
+    monkeypatch.setattr(model.teacher, "_forward", lambda *args: torch.cat([1, 2]))
+    for _ in range(3):
+        torch.manual_seed(0)
+        found = losses(model, copy.deepcopy(data))["distill.loss_dist"]
+    torch.testing.assert_close(found, expected)

@@ -78,3 +78,28 @@ def test_a_student_without_known_regions_is_refused_with_an_explanation(monkeypa
     monkeypatch.delattr(type(model.student.roi_head), "_bbox_forward")
     with pytest.raises(MMDistError, match="the regions of teacher and student are not the same"):
         losses(model, detector_batch())
+
+
+def test_scores_of_the_proposals_and_of_the_regions_can_be_compared_together():
+    def recorders():
+        return dict(
+            rpn=dict(type="mmrazor.ModuleOutputs", source="rpn_head.rpn_cls"),
+            boxes=dict(type="mmrazor.ModuleOutputs", source="roi_head.bbox_head.fc_cls"),
+        )
+
+    def mapping(name):
+        return {f"logits_{side}": dict(recorder=name, from_student=side == "S") for side in "ST"}
+
+    cfg = dict(
+        type="mmrazor.ConfigurableDistiller",
+        student_recorders=recorders(),
+        teacher_recorders=recorders(),
+        distill_losses=dict(
+            loss_rpn=dict(type="mmdist.DISTLoss", activation="sigmoid"), loss_boxes=dict(type="mmdist.DISTLoss")
+        ),
+        loss_forward_mappings=dict(loss_rpn=mapping("rpn"), loss_boxes=mapping("boxes")),
+    )
+    model = two_stage(distiller=cfg, random_teacher=True)
+    for _ in range(3):
+        found = model(**model.data_preprocessor(detector_batch(), training=True), mode="loss")
+        assert found["distill.loss_rpn"] > 0 and found["distill.loss_boxes"] > 0

@@ -1,0 +1,34 @@
+"""What the tests run in several processes with DDP around an algorithm."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
+
+from .tiny_models import algorithm, batch, distiller
+
+
+def adaptive(names: tuple[str, ...] = ("head.fc", "backbone.layer4.1.conv2"), **changes):
+    """A classifier under a teacher of which some modules train."""
+    cfg = distiller()
+    cfg["student_recorders"]["labels"] = dict(type="mmrazor.ModuleInputs", source="head.loss_module")
+    cfg["distill_losses"]["loss_ta"] = dict(type="mmdist.AcclimationLoss")
+    cfg["loss_forward_mappings"]["loss_ta"] = dict(
+        preds_T=dict(recorder="logits", from_student=False),
+        preds_S=dict(recorder="logits", from_student=True),
+        gt_labels=dict(recorder="labels", from_student=True, data_idx=1),
+    )
+    return algorithm(distiller=cfg, acclimated=list(names), **changes)
+
+
+def losses_after_a_stop(rank: int) -> list[str]:
+    """Train with DDP, stop the distillation as MMRazor's hook does, train on; the names of the last losses."""
+    torch.manual_seed(0)
+    model = MMDistributedDataParallel(adaptive(random_teacher=True))
+    optim = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.01)))
+    model.train_step(batch(), optim)
+    model.module.distillation_stopped = True
+    for _ in range(3):
+        log = model.train_step(batch(), optim)
+    return sorted(log)
