@@ -8,7 +8,9 @@ a method, is mapped to a guard that knows the few methods mmengine writes.
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pickle import UnpicklingError
 from typing import Any
@@ -22,17 +24,30 @@ _PLAIN_DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU]\d+
 _ONE_CYCLE = "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"
 
 
-def allow_list() -> AbstractContextManager[Any]:
-    """A context in which ``torch.load(weights_only=True)`` reads what mmengine writes."""
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def allow_list() -> Iterator[None]:
+    """A context in which ``torch.load(weights_only=True)`` reads what mmengine writes.
+
+    torch's list is the process's: a thread that leaves the context would take it from another that is within.
+    """
     # Older versions cannot map a name to another object, so there they stay with torch's own list.
     if not versions.at_least(torch.__version__, "2.6"):
-        return nullcontext()
+        yield
+        return
+    with _ONE_AT_A_TIME, torch.serialization.safe_globals(_allowed()):
+        yield
+
+
+def _allowed() -> list[Any]:
     allowed: list[Any] = [(_guarded_getattr, "builtins.getattr")]
     if find_spec("numpy") is not None:
         allowed += _numpy_globals()
     if find_spec("mmengine") is not None:
         allowed += [(_history_buffer(), "mmengine.logging.history_buffer.HistoryBuffer"), (_OneCycle, _ONE_CYCLE)]
-    return torch.serialization.safe_globals(allowed)
+    return allowed
 
 
 def refusal(what: str) -> UnpicklingError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from mmdist.compat._checkpoint_globals import allow_list
 from mmdist.compat.checkpoint import TRUST_VARIABLE, load_checkpoint_file
 from mmdist.errors import CheckpointError
 
@@ -39,6 +41,28 @@ class Calls:
 def save(path: Path, content: Any, **options: Any) -> Path:
     torch.save(content, path, **options)
     return path
+
+
+def test_threads_that_load_beside_each_other_do_not_take_the_list_from_each_other() -> None:
+    known, entered = [], threading.Event()
+
+    def names() -> list[str]:
+        return [entry[1] for entry in torch.serialization.get_safe_globals() if isinstance(entry, tuple)]
+
+    def load() -> None:
+        with allow_list():
+            entered.set()
+            left.wait(1)
+            known.extend(names())
+
+    left, thread = threading.Event(), threading.Thread(target=load)
+    with allow_list():
+        thread.start()
+        entered.wait(0.2)  # it gets in only where nothing keeps it out
+    left.set()
+    thread.join()
+    assert "builtins.getattr" in known
+    assert "builtins.getattr" not in names()
 
 
 def test_plain_weights_are_loaded(tmp_path: Path) -> None:
