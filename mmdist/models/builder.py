@@ -142,17 +142,24 @@ def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False)
         CheckpointError: The file is damaged, or keys are missing or of another shape; the message lists them.
     """
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-    loading = prepare_loading(model, without_wrapper(checkpoint.get("state_dict", checkpoint)))
+    state = without_wrapper(checkpoint.get("state_dict", checkpoint))
+    loading = prepare_loading(model, state)
     text, wrong = f"{key} = {path!r} does not fit {type(model).__name__}", loading.wrong
     if loading.failure:
         raise CheckpointError(f"{text}: preparing it failed: {loading.failure}. Is it the checkpoint of this config?")
     if wrong:
         text = f"{text}: {len(wrong)} of {len(model.state_dict())} keys: {first_keys(wrong)}"
         if not partly or loading.fits_nowhere:
-            raise CheckpointError(f"{text}. Is it the checkpoint of this config?")
+            raise CheckpointError(f"{text}. {_advice(state, path)}")
         print_log(f"{text}; these stay as they were initialised", "current", logging.WARNING)
     loading.take()
     mark_initialised(model)
+
+
+def _advice(state: Mapping[str, Tensor], path: str) -> str:
+    if any(str(name).startswith("architecture.") for name in state):
+        return f"It is a checkpoint of a distillation: `mmdist export {path} OUT` takes the student out"
+    return "Is it the checkpoint of this config?"
 
 
 def mark_initialised(model: BaseModel) -> None:

@@ -188,3 +188,11 @@ def test_weights_are_in_the_models_own_precision_and_stay_trainable(tmp_path: Pa
     load_weights(model, path, KEY)
     assert {value.dtype for value in model.parameters()} == {torch.float32}
     assert [name for name, value in model.named_parameters() if not value.requires_grad] == ["backbone.cls_token"]
+
+
+def test_a_checkpoint_of_a_distillation_is_answered_with_how_to_take_the_student_out(tmp_path):
+    model = MODELS.build(classifier())
+    state = {f"architecture.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "distilled.pth")
+    with pytest.raises(CheckpointError, match="mmdist export .*distilled.pth OUT"):
+        load_weights(model, str(tmp_path / "distilled.pth"), "model.student_ckpt")
