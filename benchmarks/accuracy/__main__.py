@@ -4,10 +4,10 @@
     python -m benchmarks.accuracy run --task seg-digits --method dist --seed 3 --again
     python -m benchmarks.accuracy tables                                # tables and figures from the results
 
-``run`` searches the learning rates of the plain student and of the teacher, measures the time of an iteration in a short
-training of each method that nothing runs beside, trains every method with every seed at equal epochs, and then the plain
-student for as long as the methods take. Interrupted and run again, it goes on where it was. ``tables`` takes seconds: it
-reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
+``run`` searches the learning rates of the plain student and of the teacher, measures the time of an iteration in a
+short training of each method that nothing runs beside, trains every method with every seed at equal epochs, and then
+the plain student for as long as the methods take. Interrupted and run again, it goes on where it was. ``tables``
+takes seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
 """
 
 from __future__ import annotations

@@ -194,5 +194,5 @@ def test_a_checkpoint_of_a_distillation_is_answered_with_how_to_take_the_student
     model = MODELS.build(classifier())
     state = {f"architecture.{name}": value for name, value in model.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "distilled.pth")
-    with pytest.raises(CheckpointError, match="mmdist export .*distilled.pth OUT"):
+    with pytest.raises(CheckpointError, match=r"mmdist export .*distilled\.pth OUT"):
         load_weights(model, str(tmp_path / "distilled.pth"), "model.student_ckpt")
