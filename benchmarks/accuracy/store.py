@@ -87,9 +87,7 @@ def write(path: Path, rows: list[Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in sorted(
-        rows, key=lambda row: (row.task, row.purpose, row.seed, row.method, row.iterations, row.lr_factor)
-    ):
+    for row in sorted(rows, key=_place):
         writer.writerow(asdict(row))
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(text.getvalue(), path)

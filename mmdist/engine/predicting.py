@@ -11,7 +11,7 @@ from torch import nn
 
 
 def teachers_preprocessor(algorithm: BaseModel) -> nn.Module:
-    """What prepares the teacher's pictures: its own, or, where that does not normalise, the student's.
+    """What prepares the teacher's pictures: its own, or, where that says nothing of pictures, the student's.
 
     Args:
         algorithm (BaseModel): With a ``teacher``, and the student's ``data_preprocessor``.

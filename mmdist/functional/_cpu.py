@@ -16,7 +16,7 @@ from torch import Tensor
 from mmdist.functional import _cpu_build
 from mmdist.functional._blocked import Coefficients, Spec
 from mmdist.functional._moments import Moments, merge_blocks
-from mmdist.functional._plain import EPS
+from mmdist.functional._plain import EPS, STILL
 
 ACTIVATIONS = {"softmax": 0, "sigmoid": 1, "none": 2}
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -41,13 +41,14 @@ class _Problem(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("images", "classes", "positions", "activation", "rows", "columns")),
         ("threads", ctypes.c_int64),
-        *((name, ctypes.c_float) for name in ("tau", "guard", "eps")),
+        *((name, ctypes.c_float) for name in ("tau", "guard", "eps", "still")),
     ]
 
     def __init__(self, z: Tensor, spec: Spec) -> None:
         threads = 1 if z.numel() < ALONE_BELOW else torch.get_num_threads()
         activation = ACTIVATIONS[spec.activation]
-        super().__init__(*z.shape, activation, spec.rows, spec.columns, threads, spec.tau, spec.guard_rel, EPS)
+        still = STILL * torch.finfo(torch.float32).eps
+        super().__init__(*z.shape, activation, spec.rows, spec.columns, threads, spec.tau, spec.guard_rel, EPS, still)
 
 
 class _Coefficients(ctypes.Structure):

@@ -16,7 +16,6 @@ enum { SOFTMAX, SIGMOID, NONE };
 enum { FLOAT32, BFLOAT16 };
 enum { LANES = 16, MOST = 256, CHUNK = 32 }; /* positions a vector step and a tile; classes a partial sum */
 static const float TINY = 1.17549435e-38f;
-static const float STILL = 4.76837158e-7f; /* 4 eps: a teacher's spread of at most this share of its norm is rounding */
 
 typedef struct { /* (N, C, S) scores; strides in elements */
     void *data;
@@ -25,7 +24,7 @@ typedef struct { /* (N, C, S) scores; strides in elements */
 
 typedef struct {
     int64_t images, classes, positions, activation, rows, columns, threads;
-    float tau, guard, eps;
+    float tau, guard, eps, still;
 } Problem;
 
 typedef struct { /* (C,) factors and means of the columns, and the factor of the rows, divided by tau */
@@ -263,7 +262,7 @@ static void differentiate(const Problem *by, const Coefficients *with, Tile *til
     if (by->rows) {
         correlate_rows(by, tile);
         /* |centred| <= guard |scores|, where |scores|^2 = |centred|^2 + C mean^2 */
-        float root = sqrtf((float)by->classes), still = STILL * root;
+        float root = sqrtf((float)by->classes), still = by->still * root;
         float share = by->guard / sqrtf(fmaxf(1.0f - by->guard * by->guard, 1e-30f)) * root;
         for (int64_t p = 0; p < n; p++) {
             float norm_s = tile->norm_s[p], norm_t = tile->norm_t[p], both = norm_s * norm_t + by->eps;

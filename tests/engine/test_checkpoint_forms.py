@@ -11,22 +11,11 @@ from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.cli import train
-from mmdist.engine.config import load_config
 from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.errors import CheckpointError
 
 PLAIN = {"backbone.conv1.weight": torch.zeros(1), "head.fc.bias": torch.zeros(1)}
 DISTILLED = {f"architecture.{name}": value for name, value in PLAIN.items()}
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Config:
-    return load_config(str(write_run(tmp_path)))
-
-
-@pytest.fixture
-def distill(tmp_path: Path) -> Config:
-    return load_config(str(write_run(tmp_path).with_name("distill.py")))
 
 
 def start_from(cfg: Config, weights: dict[str, Any], *, resume: bool = False, run: bool = True) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_run import write_run
 from mmengine.config import Config
 
 from mmdist.engine.config import load_config
@@ -18,16 +17,6 @@ from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, MMD
 
 DISTILLER = "model.distiller"
 MAPPING = f"{DISTILLER}.loss_forward_mappings.loss_dist"
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Config:
-    return load_config(str(write_run(tmp_path)))
-
-
-@pytest.fixture
-def distill(tmp_path: Path) -> Config:
-    return load_config(str(write_run(tmp_path).with_name("distill.py")))
 
 
 def check(cfg: Config, *splits: str) -> None:

@@ -191,12 +191,6 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             if "teacher" not in self._modules and not self.teacher.is_init:
                 self.teacher.init_weights()
 
-    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """The student's answer to mmpretrain's layer-wise learning rate decay; what is not the student's is the top."""
-        own = f"{prefix}architecture."
-        depth, layers = self.student.get_layer_depth(param_name.removeprefix(own))
-        return (depth, layers) if param_name.startswith(own) else (layers - 1, layers)
-
     def set_module_inplace_false(self, architecture: nn.Module, varstr: str) -> None:
         """Nothing yet: MMRazor's constructor comes too early to know what is recorded, see ``keep_records``."""
 

@@ -6,8 +6,16 @@ from torch import Tensor
 
 from mmdist.functional import acclimation_loss
 from mmdist.functional.checks import check_choice, check_positive
-from mmdist.models.losses.levels import Maps, check_num_classes, check_teacher, ignored_label, level_labels, pair_levels
-from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map, is_soft
+from mmdist.models.losses.levels import (
+    Maps,
+    check_num_classes,
+    check_teacher,
+    ignored_label,
+    is_soft,
+    level_labels,
+    pair_levels,
+)
+from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 

@@ -12,7 +12,7 @@ from mmdist.functional.labels import nearest_labels
 
 Maps = Tensor | Sequence[Tensor]
 NO_CLASS = 255  # what the task libraries label pixels with that do not count
-NOTHING = -100  # no label at all, as in PyTorch's losses
+NOTHING_IGNORED = -100  # no label at all, as in PyTorch's losses
 
 
 def pair_levels(student: Maps, teacher: Maps, names: tuple[str, str]) -> list[tuple[Tensor, Tensor]]:
@@ -61,6 +61,11 @@ def level_labels(gt_labels: Maps | None, number: int) -> Sequence[Tensor | None]
     return gt_labels
 
 
+def is_soft(gt_labels: Tensor | None) -> bool:
+    """Whether the labels are probabilities, as mixup and cutmix make them."""
+    return isinstance(gt_labels, Tensor) and gt_labels.is_floating_point()
+
+
 def label_map(logits: Tensor, gt_labels: Tensor) -> Tensor:
     """The labels of the positions of ``logits``.
 
@@ -95,7 +100,7 @@ def ignored_label(ignore_index: int | None, num_classes: int) -> int:
     """
     if ignore_index is not None:
         return ignore_index
-    return NO_CLASS if num_classes <= NO_CLASS else NOTHING
+    return NO_CLASS if num_classes <= NO_CLASS else NOTHING_IGNORED
 
 
 def label_mask(maps: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Tensor | None:
@@ -112,7 +117,7 @@ def label_mask(maps: Tensor, gt_labels: Tensor | None, ignore_index: int) -> Ten
     """
     if gt_labels is None:
         return None
-    if isinstance(gt_labels, Tensor) and gt_labels.is_floating_point() and gt_labels.shape == maps.shape:
+    if is_soft(gt_labels) and gt_labels.shape == maps.shape:
         return None
     return label_map(maps, gt_labels) != ignore_index
 

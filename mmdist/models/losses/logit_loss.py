@@ -7,8 +7,16 @@ from typing import Any
 from torch import Tensor
 
 from mmdist.functional.regions import BASES
-from mmdist.models.losses.levels import Maps, check_num_classes, check_teacher, ignored_label, level_labels, pair_levels
-from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map, is_soft
+from mmdist.models.losses.levels import (
+    Maps,
+    check_num_classes,
+    check_teacher,
+    ignored_label,
+    is_soft,
+    level_labels,
+    pair_levels,
+)
+from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map
 from mmdist.models.losses.warmup import WeightedLoss
 
 REDUCTIONS = ("mean", "batchmean")  # MMRazor's names; here both are the mean over what counts

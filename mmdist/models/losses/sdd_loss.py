@@ -11,9 +11,8 @@ from mmdist.errors import ConfigError
 from mmdist.functional import region_labels, sdd_loss
 from mmdist.functional.checks import check_choice, check_non_negative
 from mmdist.functional.regions import SPLITS, check_scales
-from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, pair_levels
+from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, is_soft, pair_levels
 from mmdist.models.losses.logit_loss import LogitLoss
-from mmdist.models.losses.targets import is_soft
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 

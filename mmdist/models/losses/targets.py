@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmdist.models.losses.levels import label_map
+from mmdist.models.losses.levels import is_soft, label_map
 
 
 def anchor_rows(preds: Tensor, num_classes: int | None) -> Tensor:
@@ -40,11 +40,6 @@ def anchor_labels(gt_labels: Tensor | None, num_classes: int | None) -> Tensor |
     if num_classes is None or not isinstance(gt_labels, Tensor) or is_soft(gt_labels):
         return gt_labels
     return gt_labels.reshape(-1)
-
-
-def is_soft(gt_labels: Tensor | None) -> bool:
-    """Whether the labels are probabilities, as mixup and cutmix make them."""
-    return isinstance(gt_labels, Tensor) and gt_labels.is_floating_point()
 
 
 def class_map(logits: Tensor, gt_labels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from mmdist.errors import ConfigError
+from mmdist.models.losses.levels import NO_CLASS, NOTHING_IGNORED
 from mmdist.models.weightings.calls import weight_parameter
 
 PIXELS, ANCHORS, SAMPLES = "pixels", "anchors", "samples"
@@ -21,7 +22,6 @@ LOSSES = {  # of the task libraries: those that take one weight for each positio
     ANCHORS: ("FocalLoss", "QualityFocalLoss", "CrossEntropyLoss"),
     SAMPLES: ("CrossEntropyLoss", "LabelSmoothLoss"),
 }
-NOTHING_IGNORED = -100  # no class: 255 is one of ImageNet's
 APART = ("BoundaryLoss",)  # PIDNet's: about edges, not about classes
 
 
@@ -91,7 +91,7 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         if not hasattr(head, attribute):
             wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
             raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
-        ignored = getattr(head, "ignore_index", 255) if kind == PIXELS else NOTHING_IGNORED
+        ignored = getattr(head, "ignore_index", NO_CLASS) if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
             found.append((name, module, source, ignored))

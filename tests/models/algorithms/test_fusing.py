@@ -101,7 +101,7 @@ def test_nothing_of_the_teacher_changes_and_its_own_passes_are_bit_identical():
     assert torch.equal(model.teacher(picture)[0], expected[0])
 
 
-def test_the_norms_are_not_computed_while_the_teacher_runs_and_their_hooks_fire(monkeypatch):
+def test_the_norms_are_not_computed_while_the_teacher_runs_and_their_hooks_fire():
     model = algorithm(random_teacher=True)
     norm, calls = model.teacher.backbone.layer1[0].bn1, []
     norm.register_forward_hook(lambda module, args, output: calls.append(output is args[0]))
