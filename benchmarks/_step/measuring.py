@@ -15,6 +15,7 @@ from _step.data import batches
 from _step.models import build, contenders
 
 COLUMNS = (*PARTS, "rest")
+TOGETHER = 10  # steps after which contenders that are to have the same losses get the same weights again
 WARM_UP = 3  # by the third step, mmdist has learnt how far the teacher has to run
 
 
@@ -59,6 +60,10 @@ def measure(key: str, device: str, repeats: int, quick: bool) -> list[dict[str, 
     for index in range(WARM_UP + repeats + max(len(data), repeats // 3)):
         turn, batch = index // len(data) % len(names), data[index % len(data)]
         losses = {}
+        if case.same and index and index % TOGETHER == 0:  # rounding grows from step to step without bound
+            weights = rivals[reference].model.student.state_dict()
+            for name in names:
+                rivals[name].model.student.load_state_dict(weights)
         for name in names[turn:] + names[:turn]:  # none is always the first
             if index < WARM_UP + repeats:
                 seconds, losses[name] = seconds_of(rivals[name], batch, device)

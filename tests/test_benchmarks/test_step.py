@@ -120,7 +120,7 @@ def test_a_quick_run_writes_table_and_json(tiny, tmp_path):
     assert ours["optimizer_parameters"] == student
     assert theirs["optimizer_parameters"] == student + teacher
     assert ours["state_mb"] == ours["student_state_mb"] < theirs["state_mb"]
-    assert ours["loss_difference"] <= 1e-4
+    assert ours["loss_difference"] <= 1e-5
     assert min(ours["ms"], ours["peak_mib"], *(ours["parts_ms"][part] for part in clocks.PARTS)) > 0
     assert (tmp_path / "out.md").read_text().count("\n") == 2 + 2
 
@@ -140,13 +140,38 @@ def test_losses_that_differ_make_the_run_fail(tiny, monkeypatch, capsys):
     assert "pspnet-logits: the losses of the two classes differ by" in capsys.readouterr().err
 
 
+def test_rounding_that_grew_over_many_steps_is_no_difference(tiny, monkeypatch):
+    original, weights, taken = measuring.contenders, [], {}
+
+    def watched(*args):
+        pair = original(*args)
+        for name, rival in pair.items():
+            taken[rival.model] = name
+        return pair
+
+    def step_of(contender, data, device):
+        bias = contender.model.student.decode_head.conv_seg.bias
+        if taken[contender.model] == "mmdist":
+            with torch.no_grad():
+                bias[0] += 1e-6  # as if it was rounded otherwise
+        weights.append((taken[contender.model], float(bias[0].detach())))
+        return 1e-3, {"loss": 1.0}
+
+    monkeypatch.setattr(measuring, "contenders", watched)
+    monkeypatch.setattr(measuring, "seconds_of", step_of)
+    monkeypatch.setattr(measuring, "peak_of_steps", lambda *args: 0)
+    measuring.measure("pspnet-logits", "cpu", 30, True)
+    ours, theirs = ([value for name, value in weights if name == wanted] for wanted in ("mmdist", "MMRazor"))
+    assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < 1.5e-6 * measuring.TOGETHER
+
+
 @pytest.mark.slow
 def test_a_quick_run_of_the_detectors_finds_the_same_losses(tmp_path):
     pytest.importorskip("mmdet")
     arguments = ["--quick", "--case", "retinanet-fpn", "--repeats", "1", "--json", f"{tmp_path}/out.json"]
     assert step.main(arguments) == 0
     ours, theirs = json.loads((tmp_path / "out.json").read_text())["results"]
-    assert ours["loss_difference"] == theirs["loss_difference"] <= 1e-4
+    assert ours["loss_difference"] == theirs["loss_difference"] <= 1e-5
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from mmdist.compat import packed_convolution
+from mmdist.compat.packed_convolution import PackedConvolution
 from mmdist.models.algorithms.passes import under
 
 CONVOLUTIONS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, MMCVConv2d.forward}
@@ -51,11 +53,14 @@ class FusedNorms:
 
     Args:
         model (nn.Module): The teacher, in evaluation mode.
+        packs (bool): Whether weights may be packed on a CPU, so that the maps are in channels-last order.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, packs: bool = True) -> None:
         self.model = model
+        self.packs = packs and packed_convolution.available()
         self.pairs: list[Pair] = []
+        self.lone: list[nn.Module] = []  # convolutions that are packed alone, as maps in channels-last order reach them
         self._forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
         self._state: tuple = ()
         self._witnesses: list[tuple[Tensor, Tensor]] = []
@@ -65,7 +70,7 @@ class FusedNorms:
         return {**vars(self), "_forwards": {}, "_state": (), "_witnesses": [], "_passes": 0}
 
     def search(self, run: Run, sources: Iterable[str]) -> None:
-        """Find the pairs; keep them if the model computes the same with them.
+        """Find the pairs; keep them if the model computes the same with them, packed only if it does so with that too.
 
         Args:
             run (Callable): Runs the model; returns what it recorded and answered.
@@ -78,13 +83,23 @@ class FusedNorms:
             for pair in followed(self.model, run)
             if not any(under(source, names[module]) for source in sources for module in pair)
         ]
-        self.pairs = pairs if pairs and exchangeable(pairs, run) else []
+        held = {pair.convolution for pair in pairs}
+        lone = [module for module in self.model.modules() if module not in held and _is_convolution(module)]
+        self.packs = self.packs and bool(pairs) and exchangeable(pairs, lone, run, packs=True)
+        self.lone = lone if self.packs else []
+        self.pairs = pairs if self.packs or (pairs and exchangeable(pairs, [], run, packs=False)) else []
+
+    def unpack(self) -> None:
+        """From now on with maps in the order that the model is used to."""
+        self.packs, self.lone, self._state = False, [], ()
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Inside, the convolutions compute the norms too, and those hand on what they get."""
-        if (state := _state(self.pairs)) != self._state:  # also the first time, on another device and in another dtype
-            self._forwards = fused({pair: _statistics(pair.norm) for pair in self.pairs})
+        state = _state(self.pairs, self.lone)
+        if state != self._state:  # also the first time, on another device and in another dtype
+            statistics = {pair: _statistics(pair.norm) for pair in self.pairs}
+            self._forwards = fused(statistics, packs=self.packs) | packed(self.lone)
             self._state, self._passes = state, 0
             ends = {pair.convolution.weight for pair in (*self.pairs[:1], *self.pairs[-1:])}
             self._witnesses = [(weight, weight.detach().clone()) for weight in ends]
@@ -103,7 +118,7 @@ class FusedNorms:
         if not all(torch.equal(weight, before) for weight, before in self._witnesses):
             text = "the teacher's weights change: from now on it computes its batch norms (teacher_fuse_conv_bn=False)"
             print_log(text, "current", logging.WARNING)
-            self.pairs, self._forwards, self._state, self._witnesses = [], {}, (), []
+            self.pairs, self.lone, self._forwards, self._state, self._witnesses = [], [], {}, (), []
 
 
 def followed(model: nn.Module, run: Run) -> list[Pair]:
@@ -133,7 +148,7 @@ def followed(model: nn.Module, run: Run) -> list[Pair]:
     return [pair for pair, times in met.items() if all(fired[module] == times for module in pair)]
 
 
-def exchangeable(pairs: Iterable[Pair], run: Run) -> bool:
+def exchangeable(pairs: Iterable[Pair], lone: Iterable[nn.Module], run: Run, *, packs: bool) -> bool:
     """Whether the model computes the same with the pairs fused, whatever the norms' statistics are.
 
     It is tried with random ones: those of an untrained norm change nothing, so that a convolution whose output somebody
@@ -142,20 +157,34 @@ def exchangeable(pairs: Iterable[Pair], run: Run) -> bool:
     statistics = {pair: _random(pair.norm) for pair in pairs}
     with replaced({pair.norm: partial(_normed, found, pair.norm.eps) for pair, found in statistics.items()}):
         expected = run()
-    with replaced(fused(statistics)):
-        return _same(expected, run())
+    with replaced(fused(statistics, packs=packs) | packed(lone)):
+        try:
+            return _same(expected, run())
+        except RuntimeError:  # `view` knows one order of the map
+            if not packs:
+                raise
+            return False
 
 
-def fused(statistics: Mapping[Pair, Statistics]) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+def fused(statistics: Mapping[Pair, Statistics], *, packs: bool) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
     """What the modules of the pairs are to compute, by module."""
     forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
     for (convolution, norm), found in statistics.items():
         weights = fuse_conv_bn_weights(
             *(convolution.weight, convolution.bias, found.mean, found.variance, norm.eps, found.weight, found.bias)
         )
-        forwards[convolution] = partial(_convolved, convolution, *(weight.detach() for weight in weights))
+        weight, bias = (part.detach() for part in weights)
+        if packs:
+            forwards[convolution] = PackedConvolution(convolution, weight, bias)
+        else:
+            forwards[convolution] = partial(_convolved, convolution, weight, bias)
         forwards[norm] = _identity
     return forwards
+
+
+def packed(convolutions: Iterable[nn.Module]) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+    """What convolutions without a norm are to compute where the others are packed."""
+    return {module: PackedConvolution(module, module.weight, module.bias) for module in convolutions}
 
 
 @contextmanager
@@ -194,9 +223,11 @@ def _random(norm: nn.Module) -> Statistics:
     return Statistics(mean, variance, weight, bias)
 
 
-def _state(pairs: Iterable[Pair]) -> tuple:
+def _state(pairs: Iterable[Pair], lone: Iterable[nn.Module]) -> tuple:
     """Another as soon as a weight is: in place, on another device, in another dtype."""
-    parts = (part for pair in pairs for part in (pair[0].weight, pair[0].bias, *_statistics(pair[1])))
+    convolutions = (*(pair.convolution for pair in pairs), *lone)
+    parts = [part for module in convolutions for part in (module.weight, module.bias)]
+    parts += [part for pair in pairs for part in _statistics(pair.norm)]
     return tuple((part.data_ptr(), part._version, part.dtype) for part in parts if part is not None)
 
 

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.compat.inplace import disable_inplace
 from mmdist.models.algorithms.fusing import FusedNorms
-from mmdist.models.algorithms.passes import forward_features
+from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
 from mmdist.models.recorders.owners import tensors
@@ -59,15 +59,20 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
     sources = [recorder.source for recorder in recorders.recorders.values()]
     if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
         return
-    picture = torch.rand_like(_picture(model))
-    passes = (lambda: forward_features(model, picture, None, sources), lambda: model.extract_feat(picture))
+    picture = torch.rand_like(_picture(model).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
+
+    def features() -> Any:
+        if not hasattr(model, ROI_HEAD):  # whose box head gets maps in the usual order; others were not tried out
+            norms.unpack()
+        return model.extract_feat(picture)
 
     def run(forward: Callable[[], Any]) -> list[Tensor]:
         with recorders:
             answer = forward()
         return tensors([answer, *(recorder.data_buffer for recorder in recorders.recorders.values())])
 
-    for forward in passes:  # the second is what remains where heads need more than a picture
+    # The second is what remains where heads need more than a picture.
+    for forward in (lambda: forward_features(model, picture, None, sources), features):
         try:
             norms.search(partial(run, forward), sources)
             break

@@ -63,7 +63,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teacher_dtype (str, optional): float32, float16 or bfloat16: the teacher's autocast; None: as the student.
         teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
         teacher_fuse_conv_bn (bool): Let the teacher's frozen convolutions compute the frozen batch norms after them,
-            with weights of their own; its records then differ by rounding. Defaults to True.
+            with weights of their own, on a CPU laid out for oneDNN once; its records then differ by rounding. Defaults
+            to True.
         acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
             (``mmdist.AcclimationLoss``). Defaults to none.
         weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.

@@ -19,6 +19,7 @@ from mmdist.models.algorithms.normalisation import Translation
 from mmdist.models.algorithms.passes import ROI_HEAD, RPN_HEAD, before_rois, forward_features, forward_rois, under
 from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
+from mmdist.models.recorders.owners import tensors
 
 LEARN = 2  # passes in full, which have to agree on what fires how often
 
@@ -49,7 +50,7 @@ class Teacher:
         self.translate = translate
         self.dtype = dtype
         self.channels_last = channels_last
-        self.fused = FusedNorms(self.model)
+        self.fused = FusedNorms(self.model, packs=not (channels_last or acclimated))
         self.acclimated = acclimated
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
@@ -113,6 +114,7 @@ class Teacher:
                 f"the teacher runs in `loss` mode: {reason or f'{names} fires in no other'}", "current", logging.INFO
             )
             self._mode, self._seen = "loss", []
+            self.fused.unpack()  # what a loss does with its maps was not tried out
         self._run(recorders, lambda: self.model(inputs, samples, mode="loss"), inputs, whole)
         check_fired(recorders, "teacher")
 
@@ -122,6 +124,7 @@ class Teacher:
             self._features = self.model.extract_feat(inputs)
             if any(under(recorder.source, RPN_HEAD) for recorder in recorders.recorders.values()):
                 self.model.rpn_head(self._features)
+        self._reorder(recorders, inputs)
 
     def record_rois(self, recorders: RecorderManager, rois: Tensor) -> None:
         """Second half: the box head on the student's regions. What the first half recorded stays."""
@@ -139,11 +142,23 @@ class Teacher:
         total = sum(self._seen[-1]) if learned else 0
         with recorders, self._context(inputs), stop_after(recorders, total) if total else nullcontext():
             forward()
+        self._reorder(recorders, inputs)
         fired = counts(recorders)
         if learned and fired != self._seen[-1]:
             self._seen = []  # another path through the model: learn anew
         elif not learned:
             self._seen = [*self._seen[1 - LEARN :], fired]
+
+    def _reorder(self, recorders: RecorderManager, inputs: Tensor) -> None:
+        """Bring what packed convolutions answered into the order that connectors, losses and C++ operators expect.
+
+        In place: who asks whose a record is asks for the tensor.
+        """
+        if self.fused.packs and inputs.device.type == "cpu":
+            records = [recorder.data_buffer for recorder in recorders.recorders.values()]
+            for tensor in tensors([self._features, *records]):
+                if not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
+                    tensor.data = tensor.contiguous()
 
     @contextmanager
     def _context(self, inputs: Tensor) -> Iterator[None]:
