@@ -78,11 +78,11 @@ def lines(report: Report) -> Iterator[str]:
     yield f"dropped: {', '.join(dropped) or 'nothing'}"
     yield f"verified: {report.verified or 'no'}"
     if report.out.suffix == ".safetensors":
-        yield f"use: model.load_state_dict(safetensors.torch.load_file({str(report.out)!r}))"
+        loaded = f"; without mmdist: model.load_state_dict(safetensors.torch.load_file({str(report.out)!r}))"
     else:
         loader = LOADERS.get(report.library)
         loaded = f", or {loader.format(str(report.out))}" if loader else ""
-        yield f"use, with the plain config of the student: python tools/test.py CONFIG {report.out}{loaded}"
+    yield f"use, with the plain config of the student: python tools/test.py CONFIG {report.out}{loaded}"
 
 
 def _megabytes(count: int) -> str:

@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from mmdist.compat import versions
+from mmdist.compat import _checkpoint_safetensors, versions
 from mmdist.errors import CheckpointError, nearest
 
 NUMBER = 4
@@ -66,9 +66,9 @@ def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu"
     """Load a checkpoint without running anything that is in it.
 
     Args:
-        path (str | os.PathLike): The file. It is loaded without restriction if the environment variable
-            ``MMDIST_TRUST_CHECKPOINT`` names it (several files: separated like ``PATH``); a hostile file
-            can then do whatever the user can.
+        path (str | os.PathLike): The file, of ``torch.save`` or of ``safetensors``. It is loaded without
+            restriction if the environment variable ``MMDIST_TRUST_CHECKPOINT`` names it (several files: separated
+            like ``PATH``); a hostile file can then do whatever the user can.
         map_location (Any): Where the tensors go, as for :func:`torch.load`; None: where they were.
 
     Returns:
@@ -76,6 +76,7 @@ def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu"
 
     Raises:
         CheckpointError: the file is missing, empty, cut short, no checkpoint, or holds objects that could run code.
+        MissingPackageError: a file of ``safetensors`` without that package.
 
     Example:
         >>> import tempfile, torch
@@ -92,6 +93,8 @@ def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu"
     check_file(path)
     if map_location is None and not torch.cuda.is_available():
         map_location = "cpu"
+    if _checkpoint_safetensors.recognized(_head(path)):
+        return _checkpoint_safetensors.load(path, map_location)
     trusted = _is_trusted(path)
     try:
         with allow_list():
@@ -123,8 +126,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist{_neighbours(path)}")
     try:
-        with path.open("rb") as file:
-            head = file.read(16)
+        head = _head(path)
         entries = {name.rpartition("/")[2] for name in zipfile.ZipFile(path).namelist()} if head[:2] == b"PK" else set()
     except zipfile.BadZipFile as error:
         size = path.stat().st_size
@@ -138,8 +140,13 @@ def check_file(path: Path) -> None:
             raise CheckpointError(f"{path} is a TorchScript program, expected a checkpoint")
         if "data.pkl" not in entries:
             raise CheckpointError(f"{path} is a zip archive that torch.save did not write, expected a checkpoint")
-    elif not head.startswith(b"\x80"):
+    elif not head.startswith(b"\x80") and not _checkpoint_safetensors.recognized(head):
         raise CheckpointError(f"{path} is not a PyTorch checkpoint{_other_format(head)}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def _other_format(head: bytes) -> str:

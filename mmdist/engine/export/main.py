@@ -126,7 +126,7 @@ def _verify(student: StudentConfig, original: BaseModel, weights: StudentWeights
     run.load_state_dict(weights.state)
     exported = student.build()
     try:
-        load_state_dict(exported, _ordered(read_back(written, out.suffix)), strict=True, logger="silent")
+        load_state_dict(exported, _ordered(read_back(written)), strict=True, logger="silent")
     except RuntimeError as error:
         raise CheckpointError(f"{out}: the exported file does not load into the student: {error}") from error
     return compare_models(original, exported, str(out))

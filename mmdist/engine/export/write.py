@@ -73,12 +73,8 @@ def to_bytes(state: OrderedDict[str, Tensor], meta: Mapping[str, Any], suffix: s
     return buffer.getvalue()
 
 
-def read_back(path: Path, suffix: str) -> Mapping[str, Tensor]:
+def read_back(path: Path) -> Mapping[str, Tensor]:
     """The weights in a file that :func:`to_bytes` made."""
-    if suffix == SAFETENSORS:
-        from safetensors.torch import load_file
-
-        return load_file(path)
     return load_checkpoint_file(path)["state_dict"]
 
 

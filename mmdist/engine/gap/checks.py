@@ -16,7 +16,7 @@ from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.checkpoints import check_checkpoint, has_teacher
 from mmdist.engine.weights import algorithm_class, set_teacher_checkpoint
-from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
+from mmdist.errors import CheckpointError, ConfigError, MissingPackageError
 
 SPLITS = ("val", "train")
 PACKAGES = ("torchmetrics", "scipy", "matplotlib")
@@ -139,14 +139,6 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         CheckpointError: It cannot be read.
         MissingPackageError: A ``.safetensors`` file without the package for it.
     """
-    if Path(path).suffix == ".safetensors":
-        if find_spec("safetensors") is None:
-            raise MissingPackageError("safetensors", f"CKPT = {path!r}")
-        if not Path(path).is_file():
-            raise CheckpointError(f"CKPT = {path!r}: there is no such file{_neighbour(Path(path))}")
-        from mmdist.engine.export.write import read_back
-
-        return {"state_dict": dict(read_back(Path(path), ".safetensors"))}
     content = check_checkpoint(path, "CKPT")
     if content is None:
         raise CheckpointError(f"CKPT = {path!r}: expected a file of this machine; download it first")
@@ -199,9 +191,3 @@ def check_out(asked: GapOptions, cfg: Config) -> None:
 def out_folder(asked: GapOptions, cfg: Config) -> Path:
     """Where the report goes."""
     return Path(asked.out).expanduser() if asked.out else Path(cfg.work_dir) / "gap"
-
-
-def _neighbour(path: Path) -> str:
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = nearest(path.name, names)
-    return f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""
