@@ -1,8 +1,7 @@
 """PyTorch brings a convolution's weight into the layout of oneDNN in every call on a CPU, but for compiled graphs.
 
 Reason: the operators that take a weight in that layout are there, but private. A convolution that never trains pays
-for the layout in every iteration; with weights laid out once and maps in channels-last order, which they answer in,
-PSPNet-R50 takes 0.9 of the time.
+for the layout in every iteration. These operators answer in channels-last order; ``benchmarks/step.py`` measures both.
 
 Window: every version. Where the operators are missing, or do not compute what the convolution does, it is computed as
 ever.

@@ -118,7 +118,8 @@ class FusedNorms:
         if not all(torch.equal(weight, before) for weight, before in self._witnesses):
             text = "the teacher's weights change: from now on it computes its batch norms (teacher_fuse_conv_bn=False)"
             print_log(text, "current", logging.WARNING)
-            self.pairs, self.lone, self._forwards, self._state, self._witnesses = [], [], {}, (), []
+            self.unpack()
+            self.pairs, self._forwards, self._witnesses = [], {}, []
 
 
 def followed(model: nn.Module, run: Run) -> list[Pair]:

@@ -208,4 +208,4 @@ def test_a_teacher_that_is_written_to_behind_pytorchs_back_computes_its_norms_fr
     expected = model(picture)
     with norms.applied():
         assert torch.equal(model(picture), expected)
-    assert not norms.pairs
+    assert not norms.pairs and not norms.lone and not norms.packs
