@@ -35,6 +35,7 @@ from benchmarks.accuracy.plan import (
     search_cells,
     time_cells,
     timing_cells,
+    tuned_cells,
     wider,
 )
 from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
@@ -86,11 +87,21 @@ def wanted(args: argparse.Namespace, cell: Cell) -> bool:
     return (not args.method or cell.method in args.method) and (not args.seed or cell.seed in args.seed)
 
 
-def search(work: TaskBench, iterations: int, method: str = PLAIN) -> float:
-    """Search the learning rate of the plain student or the teacher as far as the results do not have it; its factor."""
+def search(work: TaskBench, iterations: int, method: str = PLAIN, start: float = 1.0) -> float:
+    """Search the learning rate of a method, the plain student or the teacher as far as the results do not have it.
+
+    Args:
+        work (TaskBench): The task at work.
+        iterations (int): Of its schedule.
+        method (str): Whose rate.
+        start (float): The factor that the search begins around.
+
+    Returns:
+        float: The best factor.
+    """
     before = search_table(list(work.bench.rows.values()), work.task.name, method).index
     factors: tuple[float, ...] = ()
-    following = tuple(sorted({*SEARCH_FACTORS, *before}))
+    following = tuple(sorted({*(start * factor for factor in SEARCH_FACTORS), *before}))
     while following != factors and len(following) <= MOST_FACTORS:
         factors = following
         work.train(search_cells(work.task, iterations, factors, method))
@@ -103,17 +114,18 @@ def run_task(args: argparse.Namespace, bench: Bench, task: Task) -> None:
     methods = tuple(method for method in task.methods if not args.quick or method in QUICK_METHODS)
     task = replace(task, methods=methods, seeds=min(task.seeds, 2) if args.quick else task.seeds)
     iterations = bench.iterations or tables.schedule(task)
-    with task_at_work(bench, task) as work:
+    with task_at_work(bench, task, iterations) as work:
         factor = search(work, iterations)
-        teacher_factor = search(work, iterations, TEACHER)
-        cells = [cell for cell in epoch_cells(task, iterations, factor) if wanted(args, cell)]
-        timing = [cell for cell in timing_cells(task, iterations) if not args.method or cell.method in args.method]
-        if bench.missing([*cells, *timing]):
-            work.train_teacher(iterations, teacher_factor)
-            work.train(timing, alone=True)
-            work.train(cells)
+        search(work, iterations, TEACHER)
+        timing = timing_cells(task, iterations)
+        work.train([cell for cell in timing if not args.method or cell.method in args.method], alone=True)
+        work.train(cell for cell in epoch_cells(task, iterations, factor) if wanted(args, cell))
         ratios = time_ratios(list(bench.rows.values()), task.name)
-        work.train([cell for cell in time_cells(task, iterations, factor, ratios) if wanted(args, cell)])
+        work.train(cell for cell in time_cells(task, iterations, factor, ratios) if wanted(args, cell))
+        for method in task.tuned:
+            if not args.quick and (not args.method or method in args.method):
+                own = search(work, iterations, method, start=factor)
+                work.train(cell for cell in tuned_cells(task, method, iterations, own) if wanted(args, cell))
 
 
 def run(args: argparse.Namespace) -> None:

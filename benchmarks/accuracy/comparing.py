@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.accuracy.plan import EPOCHS, PLAIN, SEARCH, TEACHER, TIME, TIMING, Task, longer
+from benchmarks.accuracy.plan import EPOCHS, NAMES, PLAIN, SEARCH, TEACHER, TIME, TIMING, Task, longer
 from benchmarks.accuracy.store import COLUMNS, Row
 
 LEVEL = 0.95  # of the intervals
@@ -35,7 +35,7 @@ def best_factor(rows: Sequence[Row], task: str, method: str = PLAIN) -> float:
     Args:
         rows (Sequence[Row]): All rows.
         task (str): The task's name.
-        method (str): Whose: ``plain`` or ``teacher``.
+        method (str): Whose: ``plain``, ``teacher`` or a method.
 
     Raises:
         ValueError: Nothing was searched.
@@ -47,7 +47,7 @@ def best_factor(rows: Sequence[Row], task: str, method: str = PLAIN) -> float:
 
 
 def search_table(rows: Sequence[Row], task: str, method: str = PLAIN) -> pd.DataFrame:
-    """Mean and values of the plain student's or the teacher's search, by the learning rate's factor."""
+    """Mean and values of a search, by the learning rate's factor."""
     found = frame(rows, task)
     searched = found[(found.purpose == SEARCH) & (found.method == method)]
     grouped = searched.sort_values("seed").groupby("lr_factor").metric
@@ -93,6 +93,7 @@ class Line:
 
     Args:
         method (str): A key of ``NAMES``.
+        own_rate (bool): Whether the learning rate is the best for the method, and not the plain student's.
         values (tuple[float, ...]): The metric of each seed, in percent.
         minutes (float): Median.
         teacher (float | None): Mean of the teacher's metric afterwards, where it learns.
@@ -103,6 +104,7 @@ class Line:
     """
 
     method: str
+    own_rate: bool
     values: tuple[float, ...]
     minutes: float
     teacher: float | None = None
@@ -110,6 +112,10 @@ class Line:
     long_minutes: float | None = None
     long_values: tuple[float, ...] = ()
     time: Difference | None = None
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.method] + (", own rate" if self.own_rate else "")
 
 
 def paired(values: Sequence[float], reference: Sequence[float]) -> Difference:
@@ -150,52 +156,71 @@ def discoveries(differences: Mapping[str, Difference]) -> dict[str, Difference]:
     }
 
 
+def kinds(rows: Sequence[Row], task: Task, factor: float) -> list[tuple[str, float]]:
+    """Methods and learning rates that are compared: the plain student's, and a tuned method's own where it is another.
+
+    Args:
+        rows (Sequence[Row]): All rows.
+        task (Task): The task.
+        factor (float): The plain student's.
+    """
+    found = []
+    for method in task.methods:
+        found.append((method, factor))
+        try:
+            own = best_factor(rows, task.name, method) if method in task.tuned else factor
+        except ValueError:  # not searched yet
+            continue
+        if own != factor:
+            found.append((method, own))
+    return found
+
+
 def lines(rows: Sequence[Row], task: Task, factor: float, iterations: int) -> list[Line]:
     """The methods of a task that have at least two seeds, the plain student first.
 
     Args:
         rows (Sequence[Row]): All rows.
         task (Task): The task.
-        factor (float): Times the config's learning rate.
+        factor (float): Of the plain student's learning rate, times the config's.
         iterations (int): Of the schedule.
     """
     found = frame(rows, task.name)
-    found = found[found.lr_factor == factor]
     equal = found[(found.purpose == EPOCHS) & (found.iterations == iterations)]
-    metric = equal.pivot(index="seed", columns="method", values="metric")
-    if PLAIN not in metric:
+    metric = equal.pivot(index="seed", columns=["method", "lr_factor"], values="metric")
+    if (PLAIN, factor) not in metric:
         return []
+    plain = metric[PLAIN, factor].dropna()
     ratios = time_ratios(rows, task.name)
-    long = found[found.purpose == TIME].pivot(index="seed", columns="iterations", values="metric")
-    long[iterations] = metric[PLAIN]
+    longs = found[(found.purpose == TIME) & (found.lr_factor == factor)]
+    long = longs.pivot(index="seed", columns="iterations", values="metric")
+    long[iterations] = plain
     minutes = equal.groupby("method").minutes.median()
-    long_minutes = found[(found.method == PLAIN) & found.purpose.isin((EPOCHS, TIME))].groupby("iterations").minutes
-    epochs, times, made = {}, {}, []
-    for method in task.methods:
-        if method not in metric or method not in ratios:
+    made = []
+    for method, rate in kinds(rows, task, factor):
+        if (method, rate) not in metric or method not in ratios:
             continue
-        pairs = metric[[method, PLAIN]].dropna()
-        if len(pairs) < 2:
+        values = metric[method, rate].dropna()
+        values = values[values.index.isin(plain.index)]
+        if len(values) < 2:
             continue
-        epochs[method] = paired(pairs[method].tolist(), pairs[PLAIN].tolist())
         length = longer(iterations, ratios[method])
-        both = metric[[method]].join(long.get(length, pd.Series(dtype=float)).rename("long")).dropna()
-        if len(both) == len(pairs):
-            times[method] = paired(both[method].tolist(), both.long.tolist())
-        teacher = equal[equal.method == method].teacher_metric.mean()
+        beside = long.get(length, pd.Series(dtype=float)).reindex(values.index)
+        teacher = equal[(equal.method == method) & (equal.lr_factor == rate)].teacher_metric.mean()
         made.append(
             Line(
-                method,
-                tuple(pairs[method]),
-                float(minutes[method]),
-                None if pd.isna(teacher) else float(teacher),
-                long_minutes=float(long_minutes.median().get(length, np.nan)),
-                long_values=tuple(both.long),
+                *(method, rate != factor, tuple(values), float(minutes[method])),
+                teacher=None if pd.isna(teacher) else float(teacher),
+                epochs=paired(values.tolist(), plain[values.index].tolist()),
+                long_minutes=float(minutes[PLAIN]) * length / iterations,
+                long_values=tuple(beside.dropna()),
+                time=paired(values.tolist(), beside.tolist()) if beside.notna().all() else None,
             )
         )
-    epochs, times = discoveries(epochs), discoveries(times)
-    plain = Line(PLAIN, tuple(metric[PLAIN].dropna()), float(minutes[PLAIN]))
-    return [plain, *(replace(line, epochs=epochs[line.method], time=times.get(line.method)) for line in made)]
+    epochs = discoveries({line.name: line.epochs for line in made if line.epochs})
+    times = discoveries({line.name: line.time for line in made if line.time})
+    first = Line(PLAIN, False, tuple(plain), float(minutes[PLAIN]))
+    return [first, *(replace(line, epochs=epochs[line.name], time=times.get(line.name)) for line in made)]
 
 
 def plain_by_length(rows: Sequence[Row], task: str, factor: float) -> pd.DataFrame:

@@ -48,12 +48,14 @@ class Task:
         pair (str): What follows the method in the names of the configs.
         methods (tuple[str, ...]): First parts of the configs' names, without ``plain``.
         seeds (int): How many there are, from 0 on.
+        tuned (tuple[str, ...]): Those of the methods that are tried at a learning rate of their own too.
     """
 
     demo: Demo
     pair: str
     methods: tuple[str, ...]
     seeds: int
+    tuned: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,12 +73,14 @@ TASKS = (
         "resnet18-w16_resnet18-w2_1xb64-500_mnist5k",
         ("kd", "dkd", "dist", "distplus", "sdkd", "sddkd", "sdnkd", "rdd", "rdd-dist", "dckd"),
         seeds=5,
+        tuned=("kd", "dist"),
     ),
     Task(
         choose("seg", "digits"),
         "upernet_r18-w32_upernet_r18-w4_1xb32-800_digits",
         ("kd", "dist", "distplus", "sdd", "rdd", "rdd-dist", "dckd", "cwd"),
         seeds=5,
+        tuned=("kd", "dist"),
     ),
     Task(
         choose("det", "digits"),
@@ -115,18 +119,23 @@ class Cell:
         return f"{self.method}-seed{self.seed}-{self.iterations}-lr{self.lr_factor:g}"
 
 
+def search_seeds(method: str) -> tuple[int, ...]:
+    """The seeds that a learning rate is searched with."""
+    return (TEACHER_SEED,) if method == TEACHER else SEARCH_SEEDS
+
+
 def search_cells(
     task: Task, iterations: int, factors: Iterable[float] = SEARCH_FACTORS, method: str = PLAIN
 ) -> Iterator[Cell]:
-    """The plain student, or the teacher, at each learning rate.
+    """The plain student, a method or the teacher at each learning rate.
 
     Args:
         task (Task): The task.
         iterations (int): Of its schedule.
         factors (Iterable[float]): Times the config's learning rate.
-        method (str): ``plain``; or ``teacher``, the best of whom becomes the teacher.
+        method (str): ``plain`` or a method; or ``teacher``, the best of whom becomes the teacher.
     """
-    for seed in SEARCH_SEEDS if method == PLAIN else (TEACHER_SEED,):
+    for seed in search_seeds(method):
         for factor in factors:
             yield Cell(task.name, SEARCH, method, seed, iterations, factor)
 
@@ -149,6 +158,12 @@ def epoch_cells(task: Task, iterations: int, factor: float) -> Iterator[Cell]:
     for seed in range(task.seeds):
         for method in (PLAIN, *task.methods):
             yield Cell(task.name, EPOCHS, method, seed, iterations, factor)
+
+
+def tuned_cells(task: Task, method: str, iterations: int, factor: float) -> Iterator[Cell]:
+    """One method with every seed, at a learning rate of its own."""
+    for seed in range(task.seeds):
+        yield Cell(task.name, EPOCHS, method, seed, iterations, factor)
 
 
 def timing_cells(task: Task, iterations: int) -> Iterator[Cell]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.accuracy.comparing import Line, best_factor, lines, plain_by_length
-from benchmarks.accuracy.plan import NAMES, Task
+from benchmarks.accuracy.plan import Task
 from benchmarks.accuracy.store import Row
 from benchmarks.accuracy.tables import FIGURES, schedule
 
@@ -28,7 +28,7 @@ def against_minutes(task: Task, rows: Sequence[Row], found: Sequence[Line]) -> F
     for index, line in enumerate(found[1:]):
         axes.errorbar(
             *(line.minutes, np.mean(line.values), np.std(line.values, ddof=1)),
-            **dict(fmt="os^Dvp*hXP"[index % 10], color=f"C{index % 10}", capsize=3, label=NAMES[line.method]),
+            **dict(fmt="os^Dvp*hXP"[index % 10], color=f"C{index % 10}", capsize=3, label=line.name),
         )
     axes.set_xlabel("minutes of training (the teacher's not counted)")
     axes.set_ylabel(f"{task.demo.metric.name} (%), mean and standard deviation")
@@ -52,7 +52,7 @@ def forest(task: Task, found: Sequence[Line]) -> Figure:
         ends = np.array([[found.mean - found.low, found.high - found.mean] for _, found in there]).T
         places = [index + shift for index, _ in there]
         axes.errorbar(means, places, xerr=ends, fmt="o", color=color, capsize=3, label=label)
-    axes.set_yticks(range(len(methods)), [NAMES[line.method] for line in methods])
+    axes.set_yticks(range(len(methods)), [line.name for line in methods])
     axes.invert_yaxis()
     axes.set_xlabel(f"difference in {task.demo.metric.name} to the plain student, points, 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.accuracy import store
+from benchmarks.accuracy.comparing import best_factor
 from benchmarks.accuracy.plan import PLAIN, ROOT, SEARCH, TEACHER, TEACHER_SEED, Cell, Task
 from benchmarks.accuracy.store import Row
 from mmdist.cli.demo.history import read_validations
@@ -108,14 +109,14 @@ def options_of(cell: Cell, cfg: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def task_at_work(bench: Bench, task: Task) -> Iterator[TaskBench]:
-    """Lock a task's folder and make its data."""
+def task_at_work(bench: Bench, task: Task, iterations: int) -> Iterator[TaskBench]:
+    """Lock a task's folder and make its data; ``iterations`` are those of its schedule."""
     folder = bench.folder / task.name
     with lock(folder) as held:
         data = str(folder / "data" / task.demo.converter) if bench.few else f"data/{task.demo.converter}"
         place = Place(ROOT, folder, task.demo, data, versions_of(task.demo), 0, held)
         make_data(place, bench.few, Silent("data", threading.Event()))
-        yield TaskBench(bench, task, place)
+        yield TaskBench(bench, task, place, iterations)
 
 
 @dataclass
@@ -126,21 +127,20 @@ class TaskBench:
         bench (Bench): All of it.
         task (Task): The task.
         place (Place): Its folder, locked.
+        iterations (int): Of its schedule.
+        teacher (Trained, optional): The teacher, from the first training on that needs it.
     """
 
     bench: Bench
     task: Task
     place: Place
+    iterations: int
     teacher: Trained | None = None
 
-    def train_teacher(self, iterations: int, factor: float) -> None:
-        """Train the teacher, unless it lies in the folder.
-
-        Args:
-            iterations (int): Of the schedule.
-            factor (float): Times its config's learning rate.
-        """
-        cell = Cell(self.task.name, SEARCH, TEACHER, TEACHER_SEED, iterations, factor)
+    def train_teacher(self) -> None:
+        """Train the teacher that was best in the search, unless it lies in the folder."""
+        factor = best_factor(list(self.bench.rows.values()), self.task.name, TEACHER)
+        cell = Cell(self.task.name, SEARCH, TEACHER, TEACHER_SEED, self.iterations, factor)
         known = cell in self.bench.rows
         self.teacher = self._train(cell, Silent(cell.folder, threading.Event()))
         row = self._row(cell, self.teacher)
@@ -152,6 +152,8 @@ class TaskBench:
     def train(self, cells: Iterable[Cell], *, alone: bool = False) -> None:
         """Train those of the cells that are not there yet; alone: one at a time."""
         waiting = self.bench.missing(cells)
+        if self.teacher is None and any(cell.method not in (PLAIN, TEACHER) for cell in waiting):
+            self.train_teacher()
         stop = threading.Event()
         with ThreadPoolExecutor(1 if alone else self.bench.workers) as pool:
             futures = {pool.submit(self._train, cell, Silent(cell.folder, stop)): cell for cell in waiting}

@@ -17,7 +17,7 @@ from benchmarks.accuracy.comparing import (
     search_table,
     teacher_row,
 )
-from benchmarks.accuracy.plan import NAMES, PLAIN, ROOT, SEARCH_SEEDS, TEACHER, TEACHER_SEED, Task
+from benchmarks.accuracy.plan import NAMES, PLAIN, ROOT, TEACHER, Task, search_seeds
 from benchmarks.accuracy.store import Row
 from mmdist.cli.demo.schedule import iterations_of
 from mmdist.engine import atomic
@@ -62,17 +62,17 @@ def comparison(task: Task, found: Sequence[Line]) -> str:
         long = f"{spread(line.long_values)} ({line.long_minutes:.2f} min)" if line.long_values else "-"
         note = "" if line.teacher is None else f" (teacher afterwards: {line.teacher:.1f})"
         rows.append(
-            f"| {NAMES[line.method]}{note} | {len(line.values)} | {spread(line.values)} | {difference(line.epochs)} "
+            f"| {line.name}{note} | {len(line.values)} | {spread(line.values)} | {difference(line.epochs)} "
             f"| {line.minutes:.2f} | {long} | {difference(line.time)} |"
         )
     return "\n".join(rows)
 
 
 def search(task: Task, rows: Sequence[Row], method: str = PLAIN) -> str:
-    """The learning rates that were tried for the plain student or the teacher."""
+    """The learning rates that were tried for the plain student, the teacher or a method."""
     config = load_config(str(CONFIGS / task.config(method)))
     rate = config.optim_wrapper.optimizer.lr
-    seeds = " and ".join(map(str, SEARCH_SEEDS if method == PLAIN else (TEACHER_SEED,)))
+    seeds = " and ".join(map(str, search_seeds(method)))
     head = f"{NAMES.get(method, method)}: learning rate"
     lines = [f"| {head} | {task.demo.metric.name} of seed {seeds} | mean |", "|--:|--:|--:|"]
     chosen = best_factor(rows, task.name, method)
@@ -117,7 +117,8 @@ def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> s
         f"{student.parameters:,} parameters, {iterations} iterations."
     )
     figures = [f"![{caption}](accuracy-{task.name}-{name}.svg)" for name, caption in FIGURES.items()]
-    searches = ["The search of the learning rates:", search(task, rows), search(task, rows, TEACHER)]
+    tuned = [method for method in task.tuned if not search_table(rows, task.name, method).empty]
+    searches = ["The search of the learning rates:", *(search(task, rows, who) for who in (PLAIN, TEACHER, *tuned))]
     parts = [f"{facts} {made(task, rows)}", comparison(task, found), *figures, *searches]
     return "\n\n".join(parts)
 

@@ -35,7 +35,7 @@ from benchmarks.accuracy.plan import (
     timing_cells,
     wider,
 )
-from benchmarks.accuracy.running import Bench, options_of
+from benchmarks.accuracy.running import Bench, TaskBench, options_of
 from benchmarks.accuracy.store import Row
 from mmdist.engine.config import load_config
 from mmdist.errors import ConfigError
@@ -125,6 +125,55 @@ def test_trainings_at_another_learning_rate_are_not_compared():
     other = [row(method="dist", seed=seed, factor=2.0) for seed in (0, 1)]
     other.append(row(TIMING, "dist", seed=200, iterations=60))
     assert [line.method for line in lines(some_rows() + other, TASK, 1.0, 500)] == [PLAIN, "kd"]
+
+
+def tuned_rows(best=0.25):
+    """KD's own learning rate is searched, and with it KD is a point better than with the plain student's."""
+    found = [row(SEARCH, "kd", seed=100, factor=f, metric=60.0 if f == best else 40.0) for f in (0.25, 0.5, 1.0)]
+    return some_rows() + found + [row(method="kd", seed=seed, factor=0.25, metric=54.0 + 3 * seed) for seed in (0, 1)]
+
+
+def test_a_method_at_its_own_learning_rate_stands_beside_the_plain_student_at_the_plain_student_s():
+    _, kd, tuned = lines(tuned_rows(), TASK, 1.0, 500)
+    assert (kd.name, tuned.name) == ("KD", "KD, own rate")
+    assert tuned.values == (54.0, 57.0)
+    assert tuned.epochs.mean == pytest.approx(5.0) and kd.epochs.mean == pytest.approx(4.0)
+    assert tuned.time.mean == pytest.approx(1.0)
+    text = tables.section(TASK, tuned_rows(), 500)
+    assert "| KD, own rate | 2 |" in text and "| KD: learning rate |" in text
+
+
+def test_a_method_whose_best_learning_rate_is_the_plain_student_s_stands_there_once():
+    assert [line.name for line in lines(tuned_rows(best=1.0), TASK, 1.0, 500)] == ["plain student", "KD"]
+
+
+def test_the_search_of_a_method_begins_around_the_plain_student_s_learning_rate(tmp_path):
+    bench, trained = Bench(tmp_path, tmp_path / "results.csv", 1, print), []
+
+    class Work:
+        task = TASK
+
+        def train(self, cells):
+            for cell in bench.missing(cells):
+                trained.append((cell.method, cell.lr_factor))
+                bench.keep(row(SEARCH, "kd", seed=cell.seed, factor=cell.lr_factor, metric=50 - cell.lr_factor))
+
+    Work.bench = bench
+    assert search(Work(), 500, "kd", start=8.0) < 4.0
+    assert trained[:3] == [("kd", 4.0), ("kd", 8.0), ("kd", 16.0)] and {name for name, _ in trained} == {"kd"}
+
+
+def test_the_teacher_is_trained_when_a_method_is_and_not_before(tmp_path, monkeypatch):
+    store.write(tmp_path / "results.csv", some_rows())
+    bench, asked = Bench(tmp_path, tmp_path / "results.csv", 1, print), []
+    work = TaskBench(bench, TASK, None, 500)
+    monkeypatch.setattr(TaskBench, "_train", lambda self, cell, progress: asked.append(cell) or cell)
+    monkeypatch.setattr(TaskBench, "_row", lambda self, cell, trained: row(cell.purpose, cell.method, cell.seed))
+    work.train([Cell(TASK.name, EPOCHS, PLAIN, 3, 500)])
+    assert work.teacher is None and [cell.method for cell in asked] == [PLAIN]
+    work.train([Cell(TASK.name, EPOCHS, "kd", 3, 500)])
+    assert [cell.method for cell in asked[1:]] == [TEACHER, "kd"]
+    assert asked[1] == Cell(TASK.name, SEARCH, TEACHER, TEACHER_SEED, 500)
 
 
 def test_the_section_of_a_task_has_a_negative_result_too():
