@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -181,6 +182,9 @@ class TaskBench:
                 )
 
     def _train(self, cell: Cell, progress: Progress) -> Trained:
+        if cell in self.bench.rows and cell not in self.bench.fresh and self.bench.again(cell):
+            # its folder has a finished training, which would be taken for this one
+            shutil.rmtree(self.place.folder / cell.folder, ignore_errors=True)
         config = self.task.config(cell.method)
         cfg = load_config(str(self.place.root / self.place.config(config)))
         options = options_of(cell, cfg)

@@ -37,6 +37,7 @@ from benchmarks.accuracy.plan import (
 )
 from benchmarks.accuracy.running import Bench, TaskBench, options_of
 from benchmarks.accuracy.store import Row
+from mmdist.cli.demo.training import Place
 from mmdist.engine.config import load_config
 from mmdist.errors import ConfigError
 
@@ -280,6 +281,21 @@ def test_what_the_file_has_is_not_trained_again_unless_asked_for(tmp_path):
     assert bench.missing([rows[0].cell, new]) == [new]
     again = Bench(tmp_path, tmp_path / "results.csv", 1, print, again=lambda cell: cell.seed == 0)
     assert again.missing([rows[0].cell, rows[1].cell]) == [rows[0].cell]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_asked_for_again_a_finished_training_is_made_once_more(tmp_path, monkeypatch, again):
+    store.write(tmp_path / "results.csv", some_rows())
+    cell, made = some_rows()[0].cell, []
+    bench = Bench(tmp_path, tmp_path / "results.csv", 1, print, again=lambda cell: again)
+    folder = tmp_path / TASK.name / cell.folder
+    folder.mkdir(parents=True)
+    (folder / "finished").touch()
+    place = Place(ROOT, tmp_path / TASK.name, TASK.demo, "data", {}, 0, None)
+    monkeypatch.setattr("benchmarks.accuracy.running.train", lambda *_: made.append((folder / "finished").exists()))
+    monkeypatch.setattr(TaskBench, "_row", lambda self, cell, trained: row(cell.purpose, cell.method, cell.seed))
+    TaskBench(bench, TASK, place, 500).train([cell])
+    assert made == ([False] if again else [])
 
 
 @pytest.mark.parametrize(
