@@ -84,12 +84,13 @@ def search(task: Task, rows: Sequence[Row], method: str = PLAIN) -> str:
 
 
 def made(task: Task, rows: Sequence[Row]) -> str:
-    """When, and with which version of PyTorch, the task's trainings were made."""
+    """How long the task's trainings took, when and with which version of PyTorch they were made."""
     own = [row for row in rows if row.task == task.name]
     days = sorted({row.finished[:10] for row in own})
     versions = ", ".join(sorted({row.torch for row in own}))
     period = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"{len(own)} trainings, {period}, torch {versions}."
+    hours = sum(row.iterations * row.iteration_ms for row in own) / 3_600_000
+    return f"{len(own)} trainings, {hours:.1f} hours of one thread, {period}, torch {versions}."
 
 
 def section(task: Task, rows: Sequence[Row], iterations: int | None = None) -> str:

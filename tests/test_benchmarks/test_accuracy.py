@@ -185,9 +185,11 @@ def test_the_section_of_a_task_has_a_negative_result_too():
     assert "Teacher: top-1 90.00, 99 parameters" in text
 
 
-def test_a_section_says_when_and_with_which_version_its_trainings_were_made():
-    rows = [*some_rows(), row(method="dist", finished="2026-01-03T00:00:00+00:00", torch="2.14.0")]
-    assert f"{len(rows)} trainings, 2026-01-01 to 2026-01-03, torch 2.13.0, 2.14.0." in tables.section(TASK, rows, 500)
+def test_a_section_says_how_long_its_trainings_took_and_when_and_with_which_version_they_were_made():
+    newest = row(method="dist", ms=14_000, finished="2026-01-03T00:00:00+00:00", torch="2.14.0")  # 7,000 of 7,192 s
+    rows = [*some_rows(), newest]
+    expected = f"{len(rows)} trainings, 2.0 hours of one thread, 2026-01-01 to 2026-01-03, torch 2.13.0, 2.14.0."
+    assert expected in tables.section(TASK, rows, 500)
 
 
 def test_longer_trainings_are_halves_of_the_schedule_and_never_shorter_than_it():
