@@ -73,14 +73,13 @@ TASKS = (
         "resnet18-w16_resnet18-w2_1xb64-500_mnist5k",
         ("kd", "dkd", "dist", "distplus", "sdkd", "sddkd", "sdnkd", "rdd", "rdd-dist", "dckd"),
         seeds=5,
-        tuned=("kd", "dist"),
     ),
     Task(
         choose("seg", "digits"),
         "upernet_r18-w32_upernet_r18-w4_1xb32-800_digits",
         ("kd", "dist", "distplus", "sdd", "rdd", "rdd-dist", "dckd", "cwd"),
         seeds=5,
-        tuned=("kd", "dist"),
+        tuned=("dist",),
     ),
     Task(
         choose("det", "digits"),

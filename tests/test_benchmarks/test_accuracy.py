@@ -128,6 +128,9 @@ def test_trainings_at_another_learning_rate_are_not_compared():
     assert [line.method for line in lines(some_rows() + other, TASK, 1.0, 500)] == [PLAIN, "kd"]
 
 
+TUNED = replace(TASK, tuned=("kd",))
+
+
 def tuned_rows(best=0.25):
     """KD's own learning rate is searched, and with it KD is a point better than with the plain student's."""
     found = [row(SEARCH, "kd", seed=100, factor=f, metric=60.0 if f == best else 40.0) for f in (0.25, 0.5, 1.0)]
@@ -135,17 +138,17 @@ def tuned_rows(best=0.25):
 
 
 def test_a_method_at_its_own_learning_rate_stands_beside_the_plain_student_at_the_plain_student_s():
-    _, kd, tuned = lines(tuned_rows(), TASK, 1.0, 500)
+    _, kd, tuned = lines(tuned_rows(), TUNED, 1.0, 500)
     assert (kd.name, tuned.name) == ("KD", "KD, own rate")
     assert tuned.values == (54.0, 57.0)
     assert tuned.epochs.mean == pytest.approx(5.0) and kd.epochs.mean == pytest.approx(4.0)
     assert tuned.time.mean == pytest.approx(1.0)
-    text = tables.section(TASK, tuned_rows(), 500)
+    text = tables.section(TUNED, tuned_rows(), 500)
     assert "| KD, own rate | 2 |" in text and "| KD: learning rate |" in text
 
 
 def test_a_method_whose_best_learning_rate_is_the_plain_student_s_stands_there_once():
-    assert [line.name for line in lines(tuned_rows(best=1.0), TASK, 1.0, 500)] == ["plain student", "KD"]
+    assert [line.name for line in lines(tuned_rows(best=1.0), TUNED, 1.0, 500)] == ["plain student", "KD"]
 
 
 def test_the_search_of_a_method_begins_around_the_plain_student_s_learning_rate(tmp_path):
