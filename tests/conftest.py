@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ import mmdist  # noqa: F401  (before a test imports mmrazor: it repairs what tha
 # The references are imported as `references.dist`. There is no `tests` package: mmrazor's and mmseg's wheels each
 # install one of that name.
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+# A shell without job control has what it puts in the background ignore Ctrl-C, and with it all that the tests start and
+# interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
