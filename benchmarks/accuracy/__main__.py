@@ -7,8 +7,8 @@
 ``run`` searches the learning rates of the plain student and of the teacher, measures the time of an iteration in a
 short training of each method that nothing runs beside, trains every method with every seed at equal epochs, and then
 the plain student for as long as the methods take. Methods that the plan has as tuned are searched a learning rate of
-their own at last, and trained at it where it is another one. Interrupted and run again, it goes on where it was. ``tables``
-takes seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
+their own at last, and trained at it where it is another one. Interrupted and run again, it goes on where it was.
+``tables`` takes seconds: it reads the results and writes docs/en/benchmarks/accuracy.md and its figures.
 """
 
 from __future__ import annotations
