@@ -19,7 +19,7 @@ help:
 
 env:
 	@command -v $(PYTHON) > /dev/null || { echo "error: no $(PYTHON) here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) tools/misc/setup_env.py
+	@$(PYTHON) tools/misc/setup_env.py $(if $(filter command environment,$(origin PYTHON)),--asked '$(PYTHON)')
 
 demo: env
 	@.venv/bin/python tools/misc/demo.py $(if $(TASK),--task $(TASK)) $(if $(DATA),--data $(DATA))

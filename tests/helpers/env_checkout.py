@@ -45,7 +45,8 @@ class Checkout:
         python.parent.mkdir(parents=True)
         python.write_text(f"#!{sys.executable}\n{FAKE.read_text('utf-8')}", "utf-8")
         python.chmod(0o755)
-        self.change(installed={"pip": "26.3"}, torch="2.13.0+cpu", wheel_ops=True, build_seconds=0, fail={}, calls=[])
+        self.change(installed={"pip": "26.3"}, torch="2.13.0+cpu", cuda=None, calls=[], variables={})
+        self.change(wheel_ops=True, build_seconds=0, fail={})
 
     @property
     def state(self) -> dict[str, Any]:
@@ -55,10 +56,10 @@ class Checkout:
     def change(self, **changes: Any) -> None:
         (self.root / ".venv" / "state.json").write_text(json.dumps(self.state | changes), "utf-8")
 
-    def set_up(self) -> tuple[int, str]:
+    def set_up(self, asked: str = "") -> tuple[int, str]:
         """The exit status, and what was printed on stdout."""
         out = io.StringIO()
-        return main.main(self.root, out), out.getvalue()
+        return main.main(self.root, out, asked), out.getvalue()
 
     def calls_with(self, part: str) -> list[str]:
         return [call for call in self.state["calls"] if part in call]
@@ -67,7 +68,8 @@ class Checkout:
 @pytest.fixture
 def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("CXX", raising=False)
+    for name in ("CXX", "CFLAGS", "MAX_JOBS", "FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "MMDIST_AGAIN"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage(100 * machine.GIB, 0, 100 * machine.GIB))
     return tmp_path / "cache"
 

@@ -1,14 +1,18 @@
 """Stands in for the interpreter of ``.venv``: answers what ``setup_env.py`` asks, and keeps what it was asked.
 
-``state.json`` beside ``bin`` holds ``installed`` (name to version), ``torch`` (full version), ``wheel_ops``
-(whether a built wheel has operators), ``build_seconds``, ``fail`` (part of a command to what it then says), ``calls``.
+``state.json`` beside ``bin`` holds ``installed`` (name to version), ``torch`` (full version), ``cuda`` (torch's),
+``wheel_ops`` (whether a built wheel has operators), ``build_seconds``, ``fail`` (part of a command to what it then
+says), ``calls``, ``variables`` (of the last build).
 """
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import sys
+import tarfile
 import time
 import zipfile
 from pathlib import Path
@@ -34,7 +38,7 @@ def probe(state: dict[str, Any], files: list[str]) -> dict[str, Any]:
         "platform": "linux_x86_64",
         "headers": True,
         "pins": pins,
-        "torch": {"version": torch, "cuda": None},
+        "torch": {"version": torch, "cuda": state["cuda"]},
         "plugin": plugin | {"leftovers": []},
     }
 
@@ -51,12 +55,33 @@ def install(state: dict[str, Any], arguments: list[str]) -> None:
         (HOME / "bin" / "mmdist").touch()
 
 
+SOURCES = ("pybind.cpp", "a.cpp", "b.cpp", "cpu/a.cpp", "cpu/b.cpp")
+
+
+def download(arguments: list[str]) -> None:
+    folder = Path(arguments[arguments.index("-d") + 1])
+    folder.mkdir(parents=True, exist_ok=True)
+    name = arguments[-1].replace("==", "-")
+    texts = {"setup.py": ""} | {f"mmcv/ops/csrc/pytorch/{path}": f"// {path}\n" for path in SOURCES}
+    with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
+        for path, text in texts.items():
+            entry = tarfile.TarInfo(f"{name}/{path}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    print(f"Saved ./{name}.tar.gz")
+
+
 def build(state: dict[str, Any], arguments: list[str]) -> None:
     folder = Path(arguments[arguments.index("-w") + 1])
-    version = arguments[-1].partition("==")[2]
+    folder.mkdir(parents=True, exist_ok=True)
+    version = Path(arguments[-1]).name.partition("-")[2]
+    names = ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_VISIBLE_DEVICES", "CFLAGS", "MAX_JOBS")
+    state["variables"] = {name: os.environ[name] for name in names if name in os.environ}
+    print("building 'mmcv._ext' extension", flush=True)
     time.sleep(state["build_seconds"])
-    for number in range(1, 78):
-        print(f"  [{number}/77] c++ -MMD", flush=True)
+    sources = sorted(path.name for path in Path(arguments[-1]).rglob("*.cpp"))
+    for number, source in enumerate(sources, 1):
+        print(f"  [{number}/{len(sources)}] c++ -MMD {source}", flush=True)
     with zipfile.ZipFile(folder / f"mmcv-{version}-cp311-cp311-linux_x86_64.whl", "w") as wheel:
         wheel.writestr("mmcv/_ext.cpython-311.so" if state["wheel_ops"] else "mmcv/__init__.py", "content " * 100)
 
@@ -74,6 +99,8 @@ def main() -> int:
         print(failure)
     elif "pip install" in line:
         install(state, arguments)
+    elif "pip download" in line:
+        download(arguments)
     elif "pip wheel" in line:
         build(state, arguments)
     STATE.write_text(json.dumps(state), "utf-8")

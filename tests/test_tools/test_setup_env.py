@@ -6,7 +6,10 @@ import ast
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from environment import cache, mmcv_wheel
-from helpers.env_checkout import KEY, MISC, PINS, Checkout, one_line
+from environment import cache, cuda, mmcv_wheel
+from helpers.env_checkout import KEY, MISC, PINS, PROJECT, Checkout, one_line
 
 
 def load_bootstrap() -> ModuleType:
@@ -66,6 +69,49 @@ def test_a_venv_of_another_python_is_refused_and_kept(checkout: Checkout, capfd:
     assert python.exists()
 
 
+def test_a_named_python_of_another_version_than_the_venv_is_answered(
+    checkout: Checkout, capfd: pytest.CaptureFixture[str]
+) -> None:
+    python = checkout.root / ".venv" / "bin" / "python"
+    whole = python.read_text("utf-8")
+    python.write_text(whole.replace('"python": "3.11.7"', '"python": "3.10.1"'), "utf-8")
+    assert checkout.set_up(asked="python3.11")[0] == 1
+    said = one_line(capfd.readouterr().err)
+    assert "3.10.1" in said and "PYTHON=python3.11" in said and platform.python_version() in said
+    assert not checkout.calls_with("pip") and python.exists()
+    assert checkout.set_up()[0] == 0
+
+
+def test_a_named_python_of_the_venvs_version_is_fine(checkout: Checkout) -> None:
+    python = checkout.root / ".venv" / "bin" / "python"
+    other_patch = ".".join([*platform.python_version_tuple()[:2], "99"])
+    python.write_text(python.read_text("utf-8").replace('"python": "3.11.7"', f'"python": "{other_patch}"'), "utf-8")
+    assert checkout.set_up(asked="python3")[0] == 0
+
+
+def test_a_named_python_that_cannot_work_is_refused_though_another_could(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bootstrap = load_bootstrap()
+    monkeypatch.setattr(bootstrap, "find_supported", lambda: "/somewhere/python3.11")
+    assert bootstrap.main((3, 13), asked="python3.13") == 1
+    assert "Python 3.13 is too new" in one_line(capfd.readouterr().err)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(("arguments", "env", "expected"), [
+    ([], {}, "python3 tools/misc/setup_env.py"),
+    (["PYTHON=python3.12"], {}, "python3.12 tools/misc/setup_env.py --asked python3.12"),
+    ([], {"PYTHON": "python3.10"}, "python3.10 tools/misc/setup_env.py --asked python3.10"),
+])  # fmt: skip
+def test_make_hands_on_which_python_was_named(arguments: list[str], env: dict[str, str], expected: str) -> None:
+    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHON", "MAKEFLAGS", "MFLAGS")}
+    done = subprocess.run(
+        ["make", "-n", "env", *arguments], cwd=PROJECT, env=clean | env, capture_output=True, text=True, check=True
+    )
+    assert [shlex.split(line) for line in done.stdout.splitlines() if "setup_env.py" in line] == [shlex.split(expected)]
+
+
 # -- the whole way --------------------------------------------------------------------------------
 
 
@@ -74,9 +120,10 @@ def test_everything_is_installed_once_and_each_step_shows_its_time(checkout: Che
     assert status == 0
     assert checkout.state["installed"] == PINS | {"triton": "3.9.0", "mmdist": checkout.root.as_uri()}
     lines = said.splitlines()
-    assert [line.split("]")[0] for line in lines] == [f"[{number}/9" for number in range(1, 10)]
+    assert [line.split("]")[0] for line in lines[:-1]] == [f"[{number}/9" for number in range(1, 10)]
     assert re.fullmatch(r"\[4/9\] torch 2\.13\.0 \.\.\. \d+\.\d s", lines[3])
-    assert "already there" in lines[1] and lines[5].startswith("[6/9] mmcv 2.1.0 ...") and "50% 60%" in lines[5]
+    assert "already there" in lines[1] and lines[5].startswith("[6/9] mmcv 2.1.0 ...")
+    assert re.fullmatch(r"\.venv is ready: \d+\.\d s( and \d+\.\d s of downloads)?", lines[-1])
     assert (user_cache / "wheels" / KEY / "mmcv-2.1.0-cp311-cp311-linux_x86_64.whl").is_file()
 
 
@@ -99,8 +146,10 @@ def test_no_step_after_torch_lets_pip_choose_packages(checkout: Checkout) -> Non
 
 def test_mmcv_is_built_from_source_against_the_installed_torch(checkout: Checkout) -> None:
     checkout.set_up()
-    (build,) = checkout.calls_with("pip wheel")
-    for flag in ("--no-deps", "--no-build-isolation", "--no-binary mmcv", "--no-cache-dir"):
+    (download,), (build,) = checkout.calls_with("pip download"), checkout.calls_with("pip wheel")
+    for flag in ("--no-deps", "--no-build-isolation", "--no-binary mmcv"):
+        assert flag in download
+    for flag in ("--no-deps", "--no-build-isolation", "--no-cache-dir"):
         assert flag in build
 
 
@@ -132,7 +181,7 @@ def test_another_build_of_torch_gets_another_mmcv(checkout: Checkout, user_cache
 def test_an_mmcv_installed_by_hand_is_kept_when_it_imports(checkout: Checkout) -> None:
     checkout.change(installed={"pip": "26.3", "mmcv": "2.1.0"})
     assert checkout.set_up()[0] == 0
-    assert not checkout.calls_with("pip wheel") and checkout.calls_with("import mmcv.ops")
+    assert not checkout.calls_with("pip wheel") and checkout.calls_with("check_operators.py")
 
 
 # -- the cache of wheels --------------------------------------------------------------------------
@@ -140,14 +189,16 @@ def test_an_mmcv_installed_by_hand_is_kept_when_it_imports(checkout: Checkout) -
 
 def test_the_key_tells_python_torch_platform_and_kind_apart() -> None:
     base = {"tag": "cp311", "torch": {"version": "2.13.0+cpu"}, "platform": "linux_x86_64"}
-    keys = [mmcv_wheel.wheel_key(base | change, cuda) for change, cuda in (
-        ({}, False),
-        ({}, True),
-        ({"tag": "cp312"}, False),
-        ({"torch": {"version": "2.13.0+cu130"}}, False),
-        ({"platform": "linux_aarch64"}, False),
+    keys = [mmcv_wheel.wheel_key(base | change, cuda.Operators(archs).kind) for change, archs in (
+        ({}, ""),
+        ({}, "8.0"),
+        ({}, "8.0;9.0+PTX"),
+        ({"tag": "cp312"}, ""),
+        ({"torch": {"version": "2.13.0+cu130"}}, ""),
+        ({"platform": "linux_aarch64"}, ""),
     )]  # fmt: skip
-    assert keys[0] == KEY and len(set(keys)) == 5
+    assert keys[0] == KEY and len(set(keys)) == 6
+    assert all(re.fullmatch(r"[\w.+-]+", key) for key in keys)
 
 
 def test_the_cache_is_shared_between_checkouts(checkout: Checkout, tmp_path: Path) -> None:
@@ -177,7 +228,7 @@ def test_what_a_killed_build_left_is_cleared_away(checkout: Checkout, user_cache
     abandoned.mkdir(parents=True)
     (abandoned / "mmcv-2.1.0-cp311-cp311-linux_x86_64.whl").write_bytes(b"half")
     assert checkout.set_up()[0] == 0
-    assert [path.suffix for path in (user_cache / "wheels" / KEY).iterdir()] == [".whl"]
+    assert sorted(path.suffix for path in (user_cache / "wheels" / KEY).iterdir()) == [".sha256", ".whl"]
 
 
 def test_a_wheel_without_operators_is_refused(

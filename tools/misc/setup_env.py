@@ -38,13 +38,18 @@ def find_supported() -> str:
     return ""
 
 
-def main(version: tuple = sys.version_info[:2]) -> int:
-    """Set up with this interpreter, or with a suitable one from PATH; returns the exit status."""
+def main(version: tuple = sys.version_info[:2], asked: str = "") -> int:
+    """Set up with this interpreter, or with a suitable one from PATH; returns the exit status.
+
+    Args:
+        version: (major, minor) of this interpreter.
+        asked: How the user named this interpreter; then no other one takes its place.
+    """
     if os.name != "posix":
         print("error: this set-up runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
         return 1
     if not is_supported(version):
-        other = find_supported()
+        other = "" if asked else find_supported()
         if other:
             sys.stdout.flush()
             os.execv(other, [other, os.path.abspath(__file__)] + sys.argv[1:])  # noqa: RUF005
@@ -58,8 +63,9 @@ def main(version: tuple = sys.version_info[:2]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from environment.main import main as set_up
 
-    return set_up()
+    return set_up(asked=asked)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # `make PYTHON=...` says so; without it the interpreter is just the one that happens to be python3
+    sys.exit(main(asked=sys.argv[2] if sys.argv[1:2] == ["--asked"] else ""))

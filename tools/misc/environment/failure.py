@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import sys
 from pathlib import Path
 
 INSTALL_COMPILER = (
@@ -22,7 +25,7 @@ CAUSES = (
     (
         r"[Kk]illed signal terminated|internal compiler error: Killed|g\+\+: fatal error: Killed|"
         r"virtual memory exhausted|Cannot allocate memory|MemoryError",
-        "the memory is too small for so many compilers at once: run again with MAX_JOBS=1",
+        "the memory is too small for so many compilers at once: go on with one: MAX_JOBS=1 {again}",
     ),
     (
         r"Python\.h: No such file|c\+\+: (?:command )?not found|g\+\+: (?:command )?not found|"
@@ -48,28 +51,42 @@ CAUSES = (
 )
 
 
+def command_again() -> str:
+    """What the user typed, to be typed again: the Makefile knows it."""
+    return os.environ.get("MMDIST_AGAIN") or shlex.join([sys.executable, *sys.argv])
+
+
 class SetupFailure(Exception):
-    """A failure whose message is the whole story: what is wrong and what to do."""
+    """A failure whose message is the whole story: what is wrong and what to do.
+
+    Args:
+        message: One line.
+        is_explained: Whether the cause is known, and trying otherwise would be in vain.
+    """
+
+    def __init__(self, message: str, *, is_explained: bool = True) -> None:
+        super().__init__(message)
+        self.is_explained = is_explained
 
 
-def explain(log: Path, what: str) -> str:
-    """One line for a failed command, from what it wrote.
+def explain(log: Path, what: str) -> SetupFailure:
+    """What went wrong in a command that failed, from what it wrote.
 
     Args:
         log: Everything that the command wrote.
         what: What was being done, such as ``torch 2.13.0``.
 
     Returns:
-        What is wrong, what to do, and where the log is.
+        One line: what is wrong, what to do, and where the log is.
     """
     text = log.read_text(encoding="utf-8", errors="replace")
     for pattern, remedy in CAUSES:
         if re.search(pattern, text):
-            return f"{what}: {remedy} (log: {log})"
+            return SetupFailure(f"{what}: {remedy.replace('{again}', command_again())} (log: {log})")
     missing = re.findall(r"No matching distribution found for (\S+)", text)
     if missing:
         where = "for this Python and platform; is PIP_INDEX_URL right?"
-        return f"{what}: the package index has no {missing[-1]} {where} (log: {log})"
+        return SetupFailure(f"{what}: the package index has no {missing[-1]} {where} (log: {log})")
     errors = re.findall(r"^\s*((?:ERROR|error|fatal error|FAILED|\w*Error): ?.+)$", text, re.MULTILINE)
     reason = errors[-1].strip() if errors else "the command failed"
-    return f"{what}: {reason[:200]}; the log has the rest: {log}"
+    return SetupFailure(f"{what}: {reason[:200]}; the log has the rest: {log}", is_explained=False)

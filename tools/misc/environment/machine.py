@@ -30,13 +30,6 @@ def require_compiler(has_headers: bool) -> None:
         raise SetupFailure(f"mmcv has to be compiled once, and the headers of Python are missing: {INSTALL_COMPILER}")
 
 
-def find_nvcc() -> str | None:
-    """Path of the CUDA compiler, where there is one."""
-    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    paths = [os.path.join(home, "bin") for home in [*homes, "/usr/local/cuda"]]
-    return shutil.which("nvcc", path=os.pathsep.join(paths)) or shutil.which("nvcc")
-
-
 def count_cpus() -> int:
     """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

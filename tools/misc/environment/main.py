@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from environment.failure import FREE_SPACE, SetupFailure
+from environment.failure import FREE_SPACE, SetupFailure, command_again
 from environment.shell import Steps
 from environment.virtual import Environment
 
@@ -22,26 +22,27 @@ def message_of(error: OSError) -> str:
     return f"{where}{error.strerror or error}; put that right and run again"
 
 
-def main(project: Path = PROJECT, stream: TextIO | None = None) -> int:
+def main(project: Path = PROJECT, stream: TextIO | None = None, asked: str = "") -> int:
     """Set the environment up.
 
     Args:
         project: The folder that gets ``.venv``.
         stream: Where the steps are printed; errors go to stderr.
+        asked: The interpreter that the user named; this is one.
 
     Returns:
         The exit status: 0 when everything is in place.
     """
     steps = Steps(total=9, stream=stream)
     try:
-        Environment(project, steps).set_up()
+        Environment(project, steps, asked).set_up()
         return 0
     except SetupFailure as failure:
         message, status = str(failure), 1
     except OSError as error:
         message, status = message_of(error), 1
     except KeyboardInterrupt:
-        message, status = "interrupted; run again to go on from here", 130
+        message, status = f"interrupted; go on from here with: {command_again()}", 130
     steps.end_line()
     print(f"error: {message}", file=sys.stderr)
     return status

@@ -9,34 +9,33 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from environment.cache import cache_folder, exclusive
+from environment.build_progress import TimeLeft
+from environment.cache import cache_folder, exclusive, is_trusted, keep, private_folder
+from environment.cuda import Operators, choose_operators
 from environment.failure import SetupFailure
-from environment.machine import count_cpus, find_nvcc, require_compiler, require_space
+from environment.machine import count_cpus, require_compiler, require_space
+from environment.merged_sources import merge_sources
 from environment.shell import run
 
 BUILD_GIB = 1.0
+PIP = ("-I", "-m", "pip")
 
 
-def wheel_key(probe: dict[str, Any], with_cuda: bool) -> str:
+def wheel_key(probe: Mapping[str, Any], kind: str) -> str:
     """Python tag, full torch version, platform and kind of operators.
 
     Example:
-        >>> wheel_key({'tag': 'cp311', 'torch': {'version': '2.13.0+cpu'}, 'platform': 'linux_x86_64'}, False)
+        >>> wheel_key({'tag': 'cp311', 'torch': {'version': '2.13.0+cpu'}, 'platform': 'linux_x86_64'}, 'cpu')
         'cp311-torch2.13.0+cpu-linux_x86_64-cpu'
     """
-    kind = "cuda" if with_cuda else "cpu"
     return f"{probe['tag']}-torch{probe['torch']['version']}-{probe['platform']}-{kind}"
-
-
-def wants_cuda(probe: dict[str, Any]) -> bool:
-    """Whether the operators are compiled for CUDA too: torch has it, and there is an nvcc."""
-    return probe["torch"]["cuda"] is not None and find_nvcc() is not None
 
 
 def is_usable(wheel: Path) -> bool:
@@ -49,10 +48,13 @@ def is_usable(wheel: Path) -> bool:
         return False
 
 
+def wheels_of(pin: str, folder: Path) -> list[Path]:
+    return sorted(folder.glob(pin.replace("==", "-") + "-*.whl"))
+
+
 def find_wheel(folder: Path, pin: str) -> Path | None:
-    """The usable wheel of ``pin`` (``mmcv==2.1.0``) in a folder, if there is one."""
-    pattern = pin.replace("==", "-") + "-*.whl"
-    return next((wheel for wheel in sorted(folder.glob(pattern)) if is_usable(wheel)), None)
+    """The cached wheel of ``pin`` (``mmcv==2.1.0``), if there is one that this user wrote and nobody changed."""
+    return next((wheel for wheel in wheels_of(pin, folder) if is_trusted(wheel) and is_usable(wheel)), None)
 
 
 def is_cached(tag: str, torch_pin: str, mmcv_pin: str) -> bool:
@@ -63,74 +65,121 @@ def is_cached(tag: str, torch_pin: str, mmcv_pin: str) -> bool:
 
 
 def obtain_wheel(
-    python: Path, probe: dict[str, Any], pin: str, log: Path, *, write: Callable[[str], None]
-) -> tuple[str, Path]:
-    """The key and the wheel, from the cache or compiled now.
+    python: Path,
+    probe: Mapping[str, Any],
+    pin: str,
+    logs: Path,
+    *,
+    write: Callable[[str], None],
+    on_download: Callable[[float], None],
+) -> Path:
+    """The wheel, from the cache or compiled now.
 
     Args:
         python: The interpreter of the environment, which has torch.
         probe: What ``probe.py`` said about it.
         pin: ``mmcv==2.1.0``.
-        log: Where the compiler's output goes.
+        logs: Where the logs go.
         write: Shows progress.
+        on_download: Called with the seconds that downloads took.
 
     Raises:
         SetupFailure: It cannot be compiled here; the message says why.
     """
-    with_cuda = wants_cuda(probe)
-    key = wheel_key(probe, with_cuda)
+    operators = choose_operators(probe)
+    key = wheel_key(probe, operators.kind)
     folder = cache_folder() / "wheels" / key
     lock = cache_folder() / "locks" / f"{key}.lock"
-    with exclusive(lock, lambda: write(" another process compiles it, waiting ...")):
+    if operators.note:
+        write(f" operators {operators.note};")
+    with exclusive(lock, lambda: write(" another process compiles it, waiting ...")) as held:
         found = find_wheel(folder, pin)
         if found is None:
             require_compiler(probe["headers"])
             require_space(folder, BUILD_GIB, "compiling mmcv")
-            found = build_wheel(python, folder, pin, log, with_cuda=with_cuda, write=write)
-        return key, found
+            private_folder(folder)
+            if held:  # then no other process builds here: what there is was left by one that was killed
+                for abandoned in folder.glob(".build-*"):
+                    shutil.rmtree(abandoned, ignore_errors=True)
+            found = Build(python, pin, operators, logs, write, on_download).into(folder)
+        return found
 
 
-def build_wheel(
-    python: Path, folder: Path, pin: str, log: Path, *, with_cuda: bool, write: Callable[[str], None]
-) -> Path:
-    """Compile mmcv; ``folder`` gets the wheel in one rename, or nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.glob(".build-*"):  # of a killed process: the lock is ours
-        shutil.rmtree(abandoned, ignore_errors=True)
-    jobs = os.environ.get("MAX_JOBS") or str(count_cpus())
-    env = {
-        "MMCV_WITH_OPS": "1",
-        "FORCE_CUDA": "1" if with_cuda else "0",
-        "MAX_JOBS": jobs,
-        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", "")]),  # for ninja
-    }
-    if not with_cuda:
-        env["CUDA_VISIBLE_DEVICES"] = ""  # mmcv asks for nvcc as soon as it sees a GPU
-    write(f" compiling, about {max(2, 20 // int(jobs))} minutes ...")
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as temporary:
+class Build:
+    """One build of mmcv.
+
+    Args:
+        python: The interpreter of the environment.
+        pin: ``mmcv==2.1.0``.
+        operators: What it is compiled for.
+        logs: Where the logs go.
+        write: Shows progress.
+        on_download: Called with the seconds that the download took.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        pin: str,
+        operators: Operators,
+        logs: Path,
+        write: Callable[[str], None],
+        on_download: Callable[[float], None],
+    ) -> None:
+        self.python, self.pin, self.write, self.on_download = python, pin, write, on_download
+        self.what = pin.replace("==", " ")
+        self.log, self.merged_log = logs / "mmcv_build.log", logs / "mmcv_build_merged.log"
+        self.download_log = logs / "mmcv_download.log"
+        self.jobs = int(os.environ.get("MAX_JOBS") or count_cpus())
+        path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])  # for ninja
+        # -g0: without the debug information that Python's own flags ask for, a fifth faster
+        flags = f"{os.environ.get('CFLAGS', '')} -g0".strip()
+        self.env = {"MMCV_WITH_OPS": "1", "MAX_JOBS": str(self.jobs), "PATH": path, "CFLAGS": flags}
+        self.env |= operators.environment
+
+    def into(self, folder: Path) -> Path:
+        """Compile mmcv; ``folder`` gets the wheel in one rename, or nothing."""
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
+            temporary = Path(name)
+            source = self.download(temporary)
+            try:
+                built = self.compile_merged(source, temporary)
+            except SetupFailure as failure:
+                if failure.is_explained:  # a full disk, say: it would be full once more
+                    raise
+                self.write(f" merged sources do not compile ({self.merged_log}), each by itself instead:")
+                built = self.compile(self.unpack(source, temporary / "ordinary"), temporary, self.log)
+            return keep(built, folder)
+
+    def download(self, temporary: Path) -> Path:
+        """The source distribution, from the package index."""
+        flags = ["--no-deps", "--no-build-isolation", "--no-binary", "mmcv", "--retries", "2"]
+        command = [self.python, *PIP, "download", *flags, "-d", temporary / "download", self.pin]
+        self.on_download(run(command, self.download_log, self.what, env=self.env | {"TMPDIR": str(temporary)}))
+        found = sorted((temporary / "download").glob("mmcv-*.tar.gz"))
+        if not found:
+            raise SetupFailure(f"{self.what}: the package index has no source distribution; log: {self.download_log}")
+        return found[0]
+
+    def unpack(self, source: Path, folder: Path) -> Path:
+        with tarfile.open(source) as archive:
+            safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(folder, **safe)
+        return next(path.parent for path in folder.glob("*/setup.py"))
+
+    def compile_merged(self, source: Path, temporary: Path) -> Path:
+        folder = self.unpack(source, temporary / "merged")
+        return self.compile(folder, temporary, self.merged_log, merge_sources(folder))
+
+    def compile(self, folder: Path, temporary: Path, log: Path, costs: Mapping[str, float] | None = None) -> Path:
+        """Run mmcv's own ``setup.py``."""
         # --no-cache-dir: pip's own cache of built wheels does not know which torch they were built for
-        flags = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--no-binary", "mmcv", "--retries", "2", "-v"]
-        command = [python, "-I", "-m", "pip", "wheel", *flags, "-w", temporary, pin]
-        run(command, log, pin.replace("==", " "), env=env | {"TMPDIR": temporary}, on_line=Percentage(write))
-        built = find_wheel(Path(temporary), pin)
+        flags = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--no-index", "-v"]
+        command = [self.python, *PIP, "wheel", *flags, "-w", temporary / "wheel", folder]
+        self.write(f" compiling with {self.jobs} job{'s' if self.jobs > 1 else ''},")
+        left = TimeLeft(self.write, self.jobs, costs)
+        run(command, log, self.what, env=self.env | {"TMPDIR": str(temporary)}, on_line=left)
+        built = next((wheel for wheel in wheels_of(self.pin, temporary / "wheel") if is_usable(wheel)), None)
         if built is None:
             raise SetupFailure(f"mmcv was built without its operators; the log says why: {log}")
-        target = folder / built.name
-        os.replace(built, target)
-    return target
-
-
-class Percentage:
-    """Shows ``10% 20% ...`` from ninja's ``[12/95]`` lines."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self.write, self.shown = write, 0
-
-    def __call__(self, line: str) -> None:
-        found = re.match(r"\s*\[(\d+)/(\d+)\]", line)
-        if found is None:
-            return
-        tens = 10 * int(found[1]) // int(found[2])
-        if tens > self.shown:
-            self.shown = tens
-            self.write(f" {10 * tens}%")
+        return built

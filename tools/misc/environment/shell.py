@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from environment.failure import SetupFailure, explain
+from environment.failure import explain
 
 # These would send packages elsewhere, or bring other packages into the environment.
 FOREIGN = (
@@ -32,8 +34,8 @@ def run(
     what: str,
     *,
     env: Mapping[str, str] | None = None,
-    on_line: Callable[[str], None] | None = None,
-) -> None:
+    on_line: Callable[[str | None], None] | None = None,
+) -> float:
     """Run a command to its end, with all that it writes in ``log``.
 
     Args:
@@ -41,13 +43,17 @@ def run(
         log: Written anew.
         what: What is being done, for the message of a failure.
         env: Variables to set on top of the environment.
-        on_line: Called with each line as it comes.
+        on_line: Called with each line as it comes, and with None every second in which none comes.
+
+    Returns:
+        The seconds that pip spent on downloads, where the command is one of pip's.
 
     Raises:
         SetupFailure: The command failed; the message says why.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if key not in FOREIGN} | dict(env or {})
+    downloads = Downloads()
     with log.open("w", encoding="utf-8") as out:
         out.write("$ " + " ".join(map(str, command)) + "\n")
         # a session of its own, so that an interrupt also ends the compilers below pip
@@ -62,8 +68,10 @@ def run(
             start_new_session=True,
         )
         try:
-            for line in process.stdout or ():
-                out.write(line)
+            for line in _lines(process):
+                if line is not None:
+                    out.write(line)
+                    downloads.line(line)
                 if on_line is not None:
                     on_line(line)
             status = process.wait()
@@ -72,11 +80,52 @@ def run(
             process.wait()
             raise
     if status != 0:
-        raise SetupFailure(explain(log, what))
+        raise explain(log, what)
+    return downloads.end()
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """The lines of a process as they come, and None every second in which none comes."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=1.0)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line
+
+
+class Downloads:
+    """Tells from what pip writes how long it was busy finding and downloading packages.
+
+    pip says ``Installing collected packages`` or ``Building wheels`` once it has all that it needs.
+    """
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.ended: float | None = None
+
+    def line(self, line: str) -> None:
+        if self.ended is None and line.startswith(("Installing collected packages", "Building wheels", "Saved ")):
+            self.ended = time.monotonic()
+
+    def end(self) -> float:
+        """Seconds; 0 for what does not download."""
+        return 0.0 if self.ended is None else self.ended - self.begun
 
 
 class Steps:
-    """Prints ``[3/9] torch 2.13.0 ... 12.3 s``, one line a step.
+    """Prints ``[3/9] torch 2.13.0 ... 12.3 s and 4.5 s of downloads``, one line a step.
 
     Args:
         total: How many steps there are.
@@ -87,6 +136,7 @@ class Steps:
         self.total, self.count, self.changed = total, 0, False
         self.stream = stream or sys.stdout
         self.open_line = False
+        self.begun, self.downloads = time.monotonic(), 0.0
 
     def write(self, text: str) -> None:
         self.stream.write(text)
@@ -97,12 +147,25 @@ class Steps:
         """Run one step; ``action`` returns whether there was anything to do."""
         self.count += 1
         self.write(f"[{self.count}/{self.total}] {label} ...")
-        start = time.monotonic()
+        start, before = time.monotonic(), self.downloads
         if action():
             self.changed = True
-            self.write(f" {time.monotonic() - start:.1f} s\n")
+            self.write(f" {self.took(time.monotonic() - start, self.downloads - before)}\n")
         else:
             self.write(" already there\n")
+
+    def add_download(self, seconds: float) -> None:
+        """Count seconds that went into a download, not into work on this machine."""
+        self.downloads += seconds
+
+    def summary(self) -> str:
+        """How long everything took."""
+        return self.took(time.monotonic() - self.begun, self.downloads)
+
+    @staticmethod
+    def took(seconds: float, downloads: float) -> str:
+        text = f"{max(0.0, seconds - downloads):.1f} s"
+        return f"{text} and {downloads:.1f} s of downloads" if downloads >= 0.05 else text
 
     def end_line(self) -> None:
         """Leave a half-written line behind, before a message."""

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from environment.mmcv_wheel import wants_cuda, wheel_key
+from environment.mmcv_wheel import wheel_key
 from environment.shell import FOREIGN
 
 
@@ -47,9 +47,9 @@ class State:
     def label(self, name: str) -> str:
         return self.pin(name)["pin"].replace("==", " ")
 
-    def mmcv_key(self) -> str:
-        """The key under which this environment's mmcv is cached."""
-        return wheel_key(self.probe, wants_cuda(self.probe))
+    def key_of_mmcv(self, kind: str) -> str:
+        """The key of an mmcv that fits this environment's Python and torch."""
+        return wheel_key(self.probe, kind)
 
     def stamp(self) -> dict[str, str]:
         """What the last complete set-up left as its note."""
@@ -79,6 +79,6 @@ class State:
         except (OSError, subprocess.CalledProcessError):
             return None
 
-    def imports(self, *modules: str) -> bool:
-        command = [self.python, "-I", "-c", f"import {', '.join(modules)}"]
-        return subprocess.run(command, capture_output=True).returncode == 0
+    def runs(self, *arguments: str | Path) -> bool:
+        """Whether the environment's interpreter ends a command with 0."""
+        return subprocess.run([self.python, "-I", *arguments], capture_output=True).returncode == 0

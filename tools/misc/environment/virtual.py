@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from environment.cache import cache_folder, exclusive
+from environment.cuda import choose_operators, has_gpu
 from environment.failure import SetupFailure
 from environment.machine import require_compiler, require_space
 from environment.mmcv_wheel import is_cached, obtain_wheel
@@ -24,6 +26,8 @@ OPENMMLAB = ("mmengine", "mmdet", "mmsegmentation", "mmpretrain", "mmrazor", "op
 OWN_STEP = ("torch", "mmcv", *BUILD_TOOLS, *OPENMMLAB)
 SUPPORTED = ("3.10", "3.11", "3.12")
 FULL_GIB, PATCH_GIB = 4.0, 0.5
+CHECK = Path(__file__).with_name("check_operators.py")
+FOUND = "found"  # the kind of operators of an mmcv that was not compiled here
 
 
 class Environment(State):
@@ -32,11 +36,13 @@ class Environment(State):
     Args:
         project: The checkout.
         steps: Prints what is done.
+        asked: The interpreter that the user named, as it was named; empty: none was.
     """
 
-    def __init__(self, project: Path, steps: Steps) -> None:
+    def __init__(self, project: Path, steps: Steps, asked: str = "") -> None:
         super().__init__(project)
-        self.steps = steps
+        self.steps, self.asked = steps, asked
+        self.mmcv = ""
         self.logs = project / ".cache" / "setup"
 
     def set_up(self) -> None:
@@ -58,6 +64,8 @@ class Environment(State):
             step(", ".join(OPENMMLAB), lambda: self.install("OpenMMLab", OPENMMLAB))
             step("mmdist, editable", self.install_plugin)
             step("imports", self.check_imports)
+        if self.steps.changed:
+            self.steps.write(f"{self.venv.name} is ready: {self.steps.summary()}\n")
 
     # Each step returns whether there was anything to do.
 
@@ -96,12 +104,20 @@ class Environment(State):
         if version.rpartition(".")[0] not in SUPPORTED:
             allowed = ", ".join(SUPPORTED)
             raise SetupFailure(f".venv holds Python {version}, not one of {allowed}: rm -r {self.venv} and run again")
+        if self.asked and version.split(".")[:2] != platform.python_version().split(".")[:2]:
+            raise SetupFailure(
+                f".venv holds Python {version}, and PYTHON={self.asked} is {platform.python_version()}: "
+                f"leave PYTHON out to keep it, or rm -r {self.venv} and run again"
+            )
 
     def pip_install(self, what: str, *arguments: str | Path) -> None:
         """``pip install`` with the pins; the log is named after what is installed."""
         log = self.logs / f"{what.replace(' ', '_').lower()}.log"
-        flags = ["-m", "pip", "install", "--no-input", "--no-warn-script-location", "--retries", "2"]
-        run([self.python, "-I", *flags, "-c", self.constraints, *arguments], log, what)
+        # --no-compile: Python compiles at an import what is used, which is a small part
+        flags = ["-m", "pip", "install", "--no-input", "--no-compile", "--no-warn-script-location", "--retries", "2"]
+        downloads = run([self.python, "-I", *flags, "-c", self.constraints, *arguments], log, what)
+        if "--no-index" not in arguments:
+            self.steps.add_download(downloads)
         self.look()
 
     def install(self, what: str, names: tuple[str, ...]) -> bool:
@@ -141,17 +157,36 @@ class Environment(State):
         return self.install("pinned packages", tuple(e["name"] for e in pins if e["name"] not in OWN_STEP))
 
     def install_mmcv(self) -> bool:
-        mmcv = self.pin("mmcv")
-        key = self.mmcv_key()
-        known = self.stamp().get("mmcv")
-        if mmcv["ok"] and (known == key or (known is None and self.imports("mmcv.ops"))):
+        mmcv, known = self.pin("mmcv"), self.stamp().get("mmcv", "")
+        if mmcv["ok"] and self.fits(known):
+            self.mmcv = known or self.key_of_mmcv(FOUND)
+            if known == self.key_of_mmcv("cpu") and self.probe["torch"]["cuda"] and has_gpu(os.environ):
+                self.steps.write(" operators for the CPU alone (FORCE_CUDA=1 make env: for the GPUs here) ...")
             return False
-        log = self.logs / "mmcv_build.log"
-        _, wheel = obtain_wheel(self.python, self.probe, mmcv["pin"], log, write=self.steps.write)
+        write, on_download = self.steps.write, self.steps.add_download
+        wheel = obtain_wheel(self.python, self.probe, mmcv["pin"], self.logs, write=write, on_download=on_download)
+        self.mmcv = wheel.parent.name
         self.remove_leftovers([mmcv])
         self.pip_install(self.label("mmcv"), "--no-deps", "--no-index", "--force-reinstall", wheel)
         self.verify([mmcv])
         return True
+
+    def fits(self, known: str) -> bool:
+        """Whether the mmcv that is installed can stay.
+
+        An mmcv for another build of torch may load and then compute nonsense. Which devices its operators are for
+        counts only where somebody asks: a machine without a GPU may share its environment with one that has some.
+
+        Args:
+            known: The key noted when it was installed; empty: somebody else installed it.
+        """
+        if not known:
+            return self.runs(CHECK)
+        if known == self.key_of_mmcv(FOUND):
+            return True
+        if os.environ.get("FORCE_CUDA") or os.environ.get("TORCH_CUDA_ARCH_LIST"):
+            return known == self.key_of_mmcv(choose_operators(self.probe).kind)
+        return known.startswith(self.key_of_mmcv(""))
 
     def install_plugin(self) -> bool:
         plugin = self.probe["plugin"]
@@ -168,10 +203,10 @@ class Environment(State):
         return True
 
     def check_imports(self) -> bool:
-        stamp = {"inputs": self.inputs(), "mmcv": self.mmcv_key()}
+        stamp = {"inputs": self.inputs(), "mmcv": self.mmcv}
         if not self.steps.changed and self.stamp() == stamp:
             return False
-        run([self.python, "-I", "-c", "import torch, mmengine, mmcv.ops, mmdist"], self.logs / "imports.log", "imports")
+        run([self.python, "-I", CHECK, "mmengine", "mmdist"], self.logs / "imports.log", "imports")
         temporary = self.stamp_file.with_suffix(".tmp")
         temporary.write_text(json.dumps(stamp), encoding="utf-8")
         temporary.replace(self.stamp_file)
