@@ -18,7 +18,7 @@ help:
 	@echo 'PYTHON=... names the interpreter to start from (3.10 to 3.12; tested: 3.11)'
 
 env:
-	@command -v $(PYTHON) > /dev/null || { echo "error: no $(PYTHON) here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c '' 2> /dev/null || { echo "error: no $(PYTHON) that runs here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) tools/misc/setup_env.py $(if $(filter command environment,$(origin PYTHON)),--asked '$(PYTHON)')
 
 demo: env

@@ -103,6 +103,15 @@ def test_the_time_left_follows_the_pace_of_the_machine() -> None:
     assert len(said) == 2  # not with every line
 
 
+def test_a_machine_that_is_slower_than_expected_is_not_always_about_to_finish() -> None:
+    clock, said = Clock(), []
+    left = build_progress.TimeLeft(said.append, 2, {"a": 60.0, "b": 40.0}, clock)
+    left("building 'mmcv._ext' extension")
+    clock.now = 120.0  # b, the first, was expected after 40 s: so this takes 180 s at least
+    left(None)
+    assert said == [" 66% (60 s left)"]
+
+
 def test_a_failed_build_shows_no_more_progress() -> None:
     clock, said = Clock(), []
     left = build_progress.TimeLeft(said.append, 2, {"a": 60.0, "b": 40.0}, clock)

@@ -47,6 +47,7 @@ class TimeLeft:
         self.expected = finishing_times(costs, jobs) if costs else []
         self.begun = self.shown = clock()
         self.slowness = 1.0  # of this machine, beside the one that the costs are of
+        self.compiled = 0
         self.total = 0.0
         self.has_failed = False
 
@@ -57,6 +58,8 @@ class TimeLeft:
             self.has_failed, self.total = True, 0.0
         elif found is not None and not self.has_failed:
             self._learn(int(found[1]), int(found[2]), now - self.begun)
+        if self.total:
+            self._expect_next(now - self.begun)
         if self.total and now - self.shown >= PAUSE:
             self.shown = now
             left = max(self.total - (now - self.begun), 1.0)
@@ -74,6 +77,12 @@ class TimeLeft:
         if not self.expected or total < len(self.expected):
             self.total = elapsed * total / count
             return
-        compiled = min(count, len(self.expected))
-        self.slowness = elapsed / self.expected[compiled - 1]
-        self.total = max(self.slowness * self.expected[-1], elapsed)
+        self.compiled = min(count, len(self.expected))
+        self.slowness = elapsed / self.expected[self.compiled - 1]
+        self.total = self.slowness * self.expected[-1]
+
+    def _expect_next(self, elapsed: float) -> None:
+        """A source that should be done by now and is not: the machine is slower than that."""
+        if self.compiled < len(self.expected):
+            self.slowness = max(self.slowness, elapsed / self.expected[self.compiled])
+            self.total = self.slowness * self.expected[-1]
