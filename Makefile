@@ -12,9 +12,10 @@ unsafe = $(strip $(foreach c,$(special),$(findstring $c,$1)) $(if $(findstring $
 quote = $(if $(call unsafe,$1),'$(subst ','\'',$1)',$1)
 given = $(foreach v,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $v)),$v))
 inherited = $(foreach v,TASK DATA PYTEST_ARGS RERUN PYTHON,$(if $(filter environment,$(origin $v)),$v))
-from = $(if $(filter $(CURDIR),$(realpath $(PWD))),,-C $(call quote,$(CURDIR)))
-words = $(MAKECMDGOALS) $(foreach v,$(inherited) $(given),$v=$(call quote,$(value $v)))
-typed = $(MAKE) $(if $(from),$(from) )$(words)
+variables = $(strip $(inherited) $(given))
+visible = $(subst $(space),?,$1)
+here = $(filter $(call visible,$(CURDIR)),$(call visible,$(PWD)) $(realpath $(PWD)))
+typed = $(MAKE) $(if $(here),,-C $(call quote,$(CURDIR)) )$(MAKECMDGOALS)$(if $(variables), $(foreach v,$(variables),$v=$(call quote,$(value $v))))
 env demo benchmark: export MMDIST_AGAIN = $(typed)
 
 .PHONY: help env demo test test-zoo test-slurm benchmark lint docs clean
