@@ -1,7 +1,22 @@
 # Every target sets up what it needs, in .venv; what is in place is left alone.
 PYTHON ?= python3
-RUN = OMP_NUM_THREADS=1 .venv/bin/python
+# One thread for each of several processes; OMP_NUM_THREADS=N make ... sets another number.
+RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} .venv/bin/python
 CLUSTER = .venv/bin/python tools/misc/slurm_cluster.py
+
+# What was typed, as a shell takes it: the hint of a run that was interrupted.
+special := \ $$ ' " ` & ; | < > ( ) * ? [ ] { } ~ ! ^ \#
+tab := $(subst x,,x	x)
+space := $(subst x,,x x)
+unsafe = $(strip $(foreach c,$(special),$(findstring $c,$1)) $(if $(findstring $(space),$1)$(findstring $(tab),$1),space))
+quote = $(if $(call unsafe,$1),'$(subst ','\'',$1)',$1)
+given = $(foreach v,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $v)),$v))
+inherited = $(foreach v,TASK DATA PYTEST_ARGS RERUN PYTHON,$(if $(filter environment,$(origin $v)),$v))
+variables = $(strip $(inherited) $(given))
+visible = $(subst $(space),?,$1)
+here = $(filter $(call visible,$(CURDIR)),$(call visible,$(PWD)) $(realpath $(PWD)))
+typed = $(MAKE) $(if $(here),,-C $(call quote,$(CURDIR)) )$(MAKECMDGOALS)$(if $(variables), $(foreach v,$(variables),$v=$(call quote,$(value $v))))
+env demo benchmark: export MMDIST_AGAIN = $(typed)
 
 .PHONY: help env demo test test-zoo test-slurm benchmark lint docs clean
 

@@ -8,6 +8,10 @@ if [ "$#" -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [options of train.py]" >&2
     exit 2
 fi
+# What to type again, for the hint of a run that ends early.
+given=$(for name in NNODES NODE_RANK MASTER_ADDR PORT PYTHON; do [ -z "${!name:-}" ] || printf '%q ' "$name=${!name}"; done)
+MMDIST_AGAIN="${given:+env $given}$(printf '%q ' bash "$0" "$@")"
+export MMDIST_AGAIN
 config=$1
 gpus=$2
 shift 2

@@ -12,6 +12,13 @@ if [ "$#" -lt 4 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
     exit 2
 fi
+# What to type again, for the hint of a run that ends early; a batch job is started by another command.
+unset MMDIST_AGAIN
+if [ "${ENVIRONMENT:-}" != BATCH ]; then
+    given=$(for name in GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS PY_ARGS PYTHON; do [ -z "${!name:-}" ] || printf '%q ' "$name=${!name}"; done)
+    MMDIST_AGAIN="${given:+env $given}$(printf '%q ' bash "$0" "$@")"
+    export MMDIST_AGAIN
+fi
 partition=$1
 job_name=$2
 config=$3

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,8 @@ from benchmarks.accuracy.plan import (
 )
 from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
 from mmdist.cli.demo.process import StageFailed
-from mmdist.cli.report import run_reported
+from mmdist.cli.report import INTERRUPTED, run_reported
+from mmdist.engine.command import AGAIN, typed
 from mmdist.errors import ConfigError
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.csv"
@@ -137,7 +139,9 @@ def run(args: argparse.Namespace) -> None:
             raise ConfigError("--method", name, sorted(known))
     if args.workers < 1:
         raise ConfigError("--workers", args.workers, "a number above 0")
-    os.environ["OMP_NUM_THREADS"] = "1"  # so that trainings beside each other do not share cores
+    threads = os.environ.setdefault("OMP_NUM_THREADS", "1")  # so that trainings beside each other do not share cores
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # should it be more than one: see mmdist/engine/threads.py
+    print(f"trainings at a time: {args.workers}; OMP_NUM_THREADS={threads} for each", flush=True)
     folder = (args.work_dir or ROOT / "work_dirs" / ("accuracy-quick" if args.quick else "accuracy")).resolve()
     results = args.results or (folder / "accuracy.csv" if args.quick else RESULTS)
     bench = Bench(
@@ -171,15 +175,24 @@ def write_tables(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 1 after a training that failed, 2 after a mistake of the user's, 130 after an interruption."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
     # as an interrupt, so that the trainings that are at work end too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = 0
     try:
-        return run_reported(lambda: (run if args.command == "run" else write_tables)(args))
+        status = run_reported(lambda: (run if args.command == "run" else write_tables)(args))
     except StageFailed as failure:
         print("\n".join(failure.tail), file=sys.stderr)
         print(f"error: {failure}; all that it wrote: {failure.log}", file=sys.stderr)
         return 1
+    if status == INTERRUPTED and args.command == "run":
+        if args.again:  # the command would make what is finished once more
+            print("what is finished is kept in the results", file=sys.stderr)
+        else:
+            command = os.environ.get(AGAIN) or shlex.join(typed(argv, [sys.executable, "-m", "benchmarks.accuracy"]))
+            print(f"what is finished is kept; go on from here with: {command}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmdist.cli.report import run_reported
+from mmdist.engine.command import mmdist_command
 
 if TYPE_CHECKING:
     from mmdist.engine.new import Written
@@ -76,7 +78,7 @@ def lines(written: Written) -> Iterator[str]:
     losses = ", ".join(f"{name} {value:.4g}" for name, value in written.losses.items() if name.startswith("distill."))
     yield f"checked: one iteration on random pictures, random weights where no file was given; {losses}"
     missing = "" if written.has_weights else " --teacher CKPT"
-    yield f"train: mmdist train {written.out}{missing}"
+    yield f"train: {shlex.join([*mmdist_command(), 'train', str(written.out)])}{missing}"
     if missing:
         yield "note: or write the teacher's weights into the config (model.teacher_ckpt)"
 

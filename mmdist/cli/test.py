@@ -16,6 +16,7 @@ from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.checkpoints import check_checkpoint
+from mmdist.engine.threads import use_threads, workers_of
 
 OUT_HELP = """\
 keep results: FILE.pkl takes the predictions (as MMDetection and MMPretrain), any other name is a folder that takes
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
         testing.enable_tta(cfg)
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
+    use_threads(workers_of(cfg.get("test_dataloader")))
     from mmdist.engine.runner import build_runner
 
     testing.keep_label_maps(cfg, args.out, args.out_item)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -11,12 +14,15 @@ from mmdist.cli.options import add_run_options
 from mmdist.cli.report import run_reported
 from mmdist.compat.local_rank import export_local_rank
 from mmdist.engine import overrides
+from mmdist.engine.command import how_to_go_on, mmdist_command, typed
 from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.work_dir import check_work_dir
+from mmdist.engine.threads import use_threads, workers_of
 from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
+from mmdist.errors import MMDistError
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -82,8 +88,17 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train."""
+def run(args: argparse.Namespace, command: Sequence[str] | None = None) -> None:
+    """Train.
+
+    Args:
+        args (argparse.Namespace): Of :func:`build_parser`.
+        command (Sequence[str], optional): What the user typed; this process's command line by default.
+
+    Raises:
+        KeyboardInterrupt: With a hint how to go on, where training had begun.
+    """
+    command = list(sys.orig_argv if command is None else command)
     export_local_rank(args)
     cfg = configure(args)
     check_work_dir(cfg)
@@ -94,15 +109,43 @@ def run(args: argparse.Namespace) -> None:
     preflight(cfg, ("train", "val") if cfg.get("val_cfg") is not None else ("train",))
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
+    use_threads(workers_of(cfg.get("train_dataloader")))
     from mmdist.engine.hooks import Preempted
     from mmdist.engine.runner import build_runner
 
+    before = _noted(cfg)
     try:
         build_runner(cfg).train()
     except Preempted:
         end_launch()
         raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_after_interruption(cfg, before, command)) from None
     end_launch()
+
+
+def _noted(cfg: Config) -> tuple[int, int] | None:
+    """What changes whenever a checkpoint is saved."""
+    try:
+        note = (Path(cfg.work_dir) / "last_checkpoint").stat()
+    except OSError:
+        return None
+    return note.st_ino, note.st_mtime_ns
+
+
+def _after_interruption(cfg: Config, before: tuple[int, int] | None, command: Sequence[str]) -> str:
+    """Where an interrupted training can go on from: this run's checkpoint, or what it had started from itself."""
+    try:
+        latest = overrides.latest_checkpoint(cfg)
+    except MMDistError:
+        latest = None
+    there = latest is not None and latest.is_file()
+    if _noted(cfg) != before and there:
+        return how_to_go_on(cfg.launcher, command)
+    if not cfg.get("resume") or not (cfg.get("load_from") or there):
+        return "no checkpoint had been saved: nothing to go on from"
+    again = shlex.join(command) if cfg.launcher == "none" else "the same command"
+    return f"nothing new had been saved; go on from where it started with: {again}"
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -118,5 +161,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     Raises:
         SystemExit: With code 75, after a signal has ended the run early and a checkpoint has been saved.
     """
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser(prog).parse_args(argv)
-    return run_reported(lambda: run(args))
+    return run_reported(lambda: run(args, typed(argv, [*mmdist_command(), "train"])))

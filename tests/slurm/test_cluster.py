@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def test_without_slurm_the_message_says_what_to_install(state: Path, tmp_path: P
     assert "not installed: " in err and "sinfo" in err
     assert "apt-get install slurm-wlm munge" in err
     assert not state.exists()
+    # What it says to type starts and knows its arguments; it is not let near a package manager here.
+    again = err.strip().rpartition(", or ")[2]
+    assert shlex.split(again)[-4:] == ["up", "--install", "--state", str(state)]
+    assert subprocess.run(f"{again} --help", shell=True, capture_output=True).returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may install")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # as `python -m benchmarks.accuracy` does in the project's folder
 
 # isort: split
+from benchmarks.accuracy import __main__ as benchmark
 from benchmarks.accuracy import store, tables
 from benchmarks.accuracy.__main__ import PAGE, RESULTS, build_parser, run, search
 from benchmarks.accuracy.comparing import best_factor, discoveries, lines, paired, teacher_row, time_ratios
@@ -338,3 +340,19 @@ def test_pages_without_marks_are_refused(tmp_path):
     with pytest.raises(ValueError, match="begin"):
         tables.update(page, {"a": "text"})
     assert page.read_text() == "nothing"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_interruption_names_the_command_that_goes_on(monkeypatch, capsys, again):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "run", interrupted)
+    monkeypatch.setattr(benchmark.signal, "signal", lambda *_: None)
+    monkeypatch.delenv("MMDIST_AGAIN", raising=False)
+    arguments = ["run", "--task", "seg-digits", *(["--again"] if again else [])]
+    assert benchmark.main(arguments) == 130
+    error = capsys.readouterr().err
+    command = shlex.join([sys.executable, "-m", "benchmarks.accuracy", *arguments])
+    # with --again it would make what is finished once more
+    assert ("go on from here with: " + command in error) is not again

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,16 +142,63 @@ def test_a_training_interrupted_before_its_last_validation_is_only_evaluated(che
     assert "teacher: 100 iterations, resumed at 100, mIoU 12.5" in capsys.readouterr().out
 
 
-def test_an_interruption_is_answered_with_the_way_to_go_on(checkout, capsys, monkeypatch):
+def test_an_interruption_is_answered_with_what_make_was_called_with(checkout, capsys, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mmdist.cli.demo.main.train", interrupted)
+    monkeypatch.setenv("MMDIST_AGAIN", "make demo TASK=seg")
     assert checkout.run("--seed", "3") == 130
     error = capsys.readouterr().err.splitlines()
     assert error[0] == "interrupted"
-    assert error[1].startswith("what is finished is kept; go on from here with: python tools/misc/demo.py")
-    assert error[1].endswith("--seed 3")
+    assert error[1].endswith(" go on from here with: make demo TASK=seg")
+
+
+WAITING_CONVERTER = """
+import json, os, sys, time
+with open('calls.jsonl', 'a') as file:
+    file.write(json.dumps([sys.argv[1:], os.environ.get('MMDIST_AGAIN')]) + '\\n')
+print('at work', flush=True)
+time.sleep(0 if os.path.exists('calm') else 60)
+sys.exit('enough')
+"""
+
+
+def test_the_hint_after_an_interruption_works_as_it_is_printed(checkout, tmp_path):
+    """The interpreter and the path of the script are those at hand, a folder with a space is quoted."""
+    (checkout.root / "tools" / "misc").mkdir()
+    shutil.copy(ROOT / "tools" / "misc" / "demo.py", checkout.root / "tools" / "misc")
+    (checkout.root / "tools" / "dataset_converters" / "digit_scenes.py").write_text(WAITING_CONVERTER)
+    calls, elsewhere, env = checkout.root / "calls.jsonl", tmp_path / "else where", environment()
+    elsewhere.mkdir()
+    env.pop("MMDIST_AGAIN", None)
+    env["PATH"] = "/usr/bin:/bin"  # where `python` is another one, or none
+    script = os.path.relpath(checkout.root / "tools" / "misc" / "demo.py", elsewhere)
+    command = [sys.executable, script, "--quick", "--work-dir", "my work", "--seed", "3"]
+    first = subprocess.Popen(command, cwd=elsewhere, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while first.poll() is None and not calls.is_file():
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    out, error = first.communicate(timeout=60)
+    assert first.returncode == 130, out + error
+    hint = error.splitlines()[-1].partition(" go on from here with: ")[2]
+    (checkout.root / "calm").touch()
+    second = subprocess.run(hint, shell=True, cwd=elsewhere, env=env, capture_output=True, text=True, timeout=200)
+    assert second.returncode == 1 and "making the data ended with" in second.stderr, second.stderr
+    (whole, again) = map(json.loads, calls.read_text().splitlines())
+    assert whole == again and str(elsewhere / "my work" / "seg-digits-quick" / "data" / "digit_scenes") in whole[0]
+
+
+def test_the_report_and_the_tools_name_the_threads_that_were_used(checkout, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert checkout.run() == 0
+    assert capsys.readouterr().out.count("CPU threads: ") == 1
+    assert ", OMP_NUM_THREADS=2\n" in (checkout.folder / "report.md").read_text()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # nothing is trained now
+    assert checkout.run() == 0
+    assert ", OMP_NUM_THREADS=2\n" in (checkout.folder / "report.md").read_text()
+    models = json.loads((checkout.folder / "results.json").read_text())["models"]
+    assert all(shlex.split(model["command"])[0] == sys.executable for model in models.values())
 
 
 def test_the_users_files_are_not_deleted(checkout, capsys):
@@ -204,7 +253,7 @@ def test_the_quick_demo_survives_an_interruption_and_ends_with_a_report(tmp_path
     if "could not fetch" in error and os.environ.get("CI") is None:
         pytest.skip("the data cannot be fetched here")
     assert first.returncode == 130, out + error
-    assert "teacher: 12 iterations" in out and "go on from here with: python tools/misc/demo.py --quick" in error
+    assert "teacher: 12 iterations" in out and f"go on from here with: {shlex.join(quick(tmp_path))}" in error
     assert not (folder / "plain" / "done.json").exists() and not (folder / "report.md").exists()
 
     second = subprocess.run(quick(tmp_path), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500)

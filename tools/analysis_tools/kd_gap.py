@@ -11,8 +11,9 @@ try:
     from mmdist.cli.report import run_reported
     from mmdist.engine.gap import GapOptions, gap_report
     from mmdist.engine.gap.checks import SPLITS
+    from mmdist.engine.threads import use_threads
 except ModuleNotFoundError as error:
-    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: {sys.executable} -m pip install -e .")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
         boundary=args.boundary,
         options=args.cfg_options,
     )
+    use_threads(workers=0)
     report, files = gap_report(asked)
     print(report.markdown(short=True))
     print(f"written: {', '.join(str(file) for file in files)}")

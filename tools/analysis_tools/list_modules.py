@@ -12,7 +12,7 @@ try:
     from mmdist.engine.modules import MODES, list_modules
     from mmdist.engine.modules.listing import write_json
 except ModuleNotFoundError as error:
-    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: {sys.executable} -m pip install -e .")
 
 
 def build_parser() -> argparse.ArgumentParser:

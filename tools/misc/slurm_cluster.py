@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -144,7 +145,9 @@ class Cluster:
             return
         absent = missing()
         if absent:
-            advice = f"apt-get install {' '.join(PACKAGES)}, or {Path(__file__).name} up --install as root"
+            again = [sys.executable, os.path.relpath(__file__), "up", "--install"]
+            again += ["--state", str(self.state)] if self.state != default_state() else []
+            advice = f"as root: apt-get install {' '.join(PACKAGES)}, or {shlex.join(again)}"
             raise ClusterError(f"not installed: {', '.join(absent)}; {advice}", UNAVAILABLE)
         if len(f"{self.state}/munge.socket") > 100:
             raise ClusterError(f"--state {self.state}: the path of a socket in it would be too long")

@@ -5,7 +5,7 @@ import sys
 try:
     from mmdist.cli.export import main
 except ModuleNotFoundError as error:
-    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: pip install -e .")
+    sys.exit(f"error: {error.name} is not installed; in mmdist's folder: {sys.executable} -m pip install -e .")
 
 if __name__ == "__main__":
     sys.exit(main())

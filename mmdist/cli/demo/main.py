@@ -21,6 +21,8 @@ from mmdist.cli.demo.results import Results, as_json, equal_time_iterations, exp
 from mmdist.cli.demo.stages import Stage, lock, write_json
 from mmdist.cli.demo.training import Place, Trained, Training, length_of, train
 from mmdist.cli.report import INTERRUPTED, run_reported
+from mmdist.engine.command import AGAIN, typed
+from mmdist.engine.threads import threads_here, variables_for_tools
 from mmdist.errors import ConfigError
 
 STAGES = 7
@@ -131,7 +133,7 @@ def setting(args: argparse.Namespace, command: str, place: Place, trained: Seque
             "architecture": platform.machine(),
             "device": get_device(),
             "python": platform.python_version(),
-            "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+            "omp_num_threads": " and ".join(sorted({model.threads for model in trained if model.threads})) or None,
         },
     }
 
@@ -149,9 +151,12 @@ def run(args: argparse.Namespace, root: Path, command: str, line: Line) -> None:
     if not 0 <= args.seed < 2**32:
         raise ConfigError("--seed", args.seed, "a number from 0 to 4294967295")
     folder = Path(args.work_dir).expanduser().resolve() / (f"{demo.name}-quick" if args.quick else demo.name)
+    threads = threads_here(workers=0)
     with lock(folder) as held:
+        if threads is not None:
+            print(f"CPU threads: {threads}", flush=True)
         data = str(folder / "data" / demo.converter) if args.quick else f"data/{demo.converter}"
-        place = Place(root, folder, demo, data, versions_of(demo), args.seed, held)
+        place = Place(root, folder, demo, data, versions_of(demo), args.seed, held, variables_for_tools(threads))
         results, predictions = run_stages(args, place, command, line)
         progress = line.next("report")
         from mmdist.cli.demo.figures import write_figures
@@ -201,7 +206,8 @@ def main(root: Path, argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
-    command = shlex.join(["python", "tools/misc/demo.py", *argv])
+    script = root / "tools" / "misc" / "demo.py"
+    command = os.environ.get(AGAIN) or shlex.join(typed(argv, [sys.executable, str(script)]))
     # as an interrupt, so that the training that is at work ends too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # mmengine, reading `pkg::` bases

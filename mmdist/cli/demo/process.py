@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
+
+from mmdist.engine.command import without_again
 
 ITERATION = re.compile(r"Iter\(train\)\s*\[\s*(\d+)/(\d+)\].*?\bloss: ([\d.eE+-]+|nan|inf)")
 PAUSE = 20.0  # seconds between two lines where there is no terminal
@@ -81,6 +83,7 @@ def run(
     cwd: Path,
     on_line: Callable[[str], None],
     keep: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run a tool to its end.
 
@@ -91,6 +94,7 @@ def run(
         cwd (Path): Where it runs.
         on_line (Callable): Called with each line as it comes.
         keep (Sequence[int]): File descriptors that the tool inherits.
+        environment (Mapping[str, str], optional): Variables that it gets beside those of this process.
 
     Raises:
         StageFailed: It did not end with 0. An exception from elsewhere, an interruption among them, ends the tool.
@@ -108,7 +112,8 @@ def run(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            # how the demo was started is not how the tool was
+            env={**without_again(os.environ), "PYTHONUNBUFFERED": "1", **(environment or {})},
             pass_fds=tuple(keep),
             start_new_session=True,
         )

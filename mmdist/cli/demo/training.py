@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ class Place:
         versions (dict[str, str]): Of the packages that a result depends on.
         seed (int): Of every training.
         lock (int): File descriptor of the folder's lock.
+        environment (Mapping[str, str]): Variables for the tools, beside those of this process.
     """
 
     root: Path
@@ -40,6 +42,7 @@ class Place:
     versions: dict[str, str]
     seed: int
     lock: int
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self, text: object) -> str:
         """A path or an argument, relative to ``root`` where it lies in it."""
@@ -55,7 +58,13 @@ class Place:
         return read_json(self.root / self.data / "manifest.json").get("tree_sha256", "")
 
     def run(self, command: list[Any], what: str, log: Path, progress: Progress) -> None:
-        run([sys.executable, *command], what, log, cwd=self.root, on_line=progress.line, keep=[self.lock])
+        place = dict(cwd=self.root, keep=[self.lock], environment=self.environment)
+        run([sys.executable, *command], what, log, on_line=progress.line, **place)
+
+    @property
+    def threads(self) -> str | None:
+        """``OMP_NUM_THREADS`` of the tools."""
+        return self.environment.get("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS"))
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Trained:
         validations (dict[int, float]): The metric by iteration, in percent.
         command (list[str]): How to train it without the demo.
         finished (str): When.
+        threads (str, optional): ``OMP_NUM_THREADS`` of the process that finished it.
     """
 
     training: Training
@@ -102,6 +112,7 @@ class Trained:
     validations: dict[int, float]
     command: list[str]
     finished: str
+    threads: str | None = None
 
 
 def length_of(place: Place, config: str) -> int:
@@ -176,8 +187,9 @@ def train(place: Place, training: Training, progress: Progress) -> Trained:
         history=read_history(checkpoint),
         validations={step: value * place.demo.metric.scale for step, value in found.items()}
         | {training.iterations: metric},
-        command=["python", *map(place.shown, command)],
+        command=[place.shown(sys.executable), *map(place.shown, command)],
         finished=done["finished"],
+        threads=done.get("omp_num_threads"),
     )
 
 
@@ -204,7 +216,8 @@ def _run(place: Place, training: Training, stage: Stage, command: list[str], pro
         metric=metric,
         seconds=seconds,
         resumed=resumed,
-        command=["python", *map(place.shown, command)],
+        command=[place.shown(sys.executable), *map(place.shown, command)],
+        omp_num_threads=place.threads,
     )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdist.engine.command import how_to_go_on
 from mmdist.engine.hooks.checkpoint import CheckpointHook
 from mmdist.errors import ConfigError
 from mmdist.registry import HOOKS
@@ -100,7 +99,7 @@ class PreemptHook(Hook):
             dist.barrier(group=self._group)
         self._stop_listening()
         if get_rank() == 0:
-            print(f"{name}: saved {checkpoint}; go on with: {command_to_go_on()}", flush=True)
+            print(f"{name}: saved {checkpoint}; {how_to_go_on(getattr(runner, 'launcher', 'none'))}", flush=True)
         raise Preempted(checkpoint)
 
     def after_train(self, runner: Runner) -> None:
@@ -131,28 +130,3 @@ class PreemptHook(Hook):
             # None: not set from Python, and then Python cannot set it back.
             signal.signal(number, signal.SIG_DFL if former is None else former)
         self._former.clear()
-
-
-def command_to_go_on(argv: Sequence[str] | None = None) -> str:
-    """The command line of a run, with ``--resume`` for the latest checkpoint in place of another one.
-
-    Args:
-        argv (Sequence[str], optional): The command; this process's by default.
-
-    Returns:
-        str: For a shell.
-
-    Example:
-        >>> command_to_go_on(['python', 'tools/train.py', 'my config.py', '--resume', 'a.pth', '--amp'])
-        "python tools/train.py 'my config.py' --amp --resume"
-    """
-    kept: list[str] = []
-    words = iter(sys.orig_argv if argv is None else argv)
-    for word in words:
-        if word == "--resume":
-            word = next(words, "")
-            if not word.startswith("-"):
-                continue
-        if word and not word.startswith("--resume="):
-            kept.append(word)
-    return shlex.join([*kept, "--resume"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import torch
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -65,6 +67,12 @@ class ExactResumeHook(Hook):
             self._resumed = None
             return
         self._pass, self._done = resumed["entry"]["pass"], resumed["entry"]["done"]
+        threads, now = resumed["entry"].get("threads"), torch.get_num_threads()
+        if get_device() == "cpu" and threads not in (None, now):  # None: saved on a GPU, or by an earlier version
+            runner.logger.warning(
+                f"The checkpoint is of a run with OMP_NUM_THREADS={threads}, which is {now} now: sums are rounded in "
+                "another order, so that the results will not be the same bit for bit"
+            )
         sampler, seed = batches.sampler_of(loop.dataloader), resumed["entry"]["sampler_seed"]
         if seed is not None and hasattr(sampler, "seed"):
             sampler.seed = seed  # the samplers were built before the checkpoint was read, perhaps with a random seed
@@ -154,6 +162,8 @@ class ExactResumeHook(Hook):
         seed = getattr(batches.sampler_of(runner.train_dataloader), "seed", None)
         entry = {"version": STATE_VERSION, "world": get_world_size(), "random": states}
         entry |= {"pass": self._pass, "done": self._done, "sampler_seed": seed if isinstance(seed, int) else None}
+        if get_device() == "cpu":
+            entry["threads"] = torch.get_num_threads()
         checkpoint[KEY] = entry
 
     def _restore(self) -> None:

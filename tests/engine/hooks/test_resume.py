@@ -167,3 +167,20 @@ def test_random_states_survive_the_safe_loader(tmp_path: Path) -> None:
     disturb()
     random_state.restore(torch.load(tmp_path / "state.pth", weights_only=True))
     assert (random.gauss(0, 1), np.random.randn(), torch.randn(3).tolist()) == expected
+
+
+def test_another_number_of_threads_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It changes how sums are rounded; the same number is not worth a word."""
+    before = torch.get_num_threads()
+    run: dict[str, Any] = dict(iters=3, checkpoint=BY_ITER)
+    checkpoint = str(tmp_path / "whole" / "iter_2.pth")
+    try:
+        torch.set_num_threads(1)
+        toy(tmp_path / "whole", **run).train()
+        toy(tmp_path / "same", **run, resume=True, load_from=checkpoint).train()
+        assert "OMP_NUM_THREADS" not in capfd.readouterr().out
+        torch.set_num_threads(2)
+        toy(tmp_path / "other", **run, resume=True, load_from=checkpoint).train()
+        assert "OMP_NUM_THREADS=1, which is 2 now" in capfd.readouterr().out
+    finally:
+        torch.set_num_threads(before)
