@@ -10,6 +10,7 @@ import pytest
 from helpers.tiny_run import ROOT
 
 STUB = """#!/bin/sh
+[ "$1" = -c ] && exit
 printf '%s|%s|%s\\n' "$1" "${MMDIST_AGAIN-}" "${OMP_NUM_THREADS-}" >> "$RECORD"
 """
 
