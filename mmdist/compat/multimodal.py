@@ -32,6 +32,7 @@ WINDOW = "mmpretrain, pycocotools, a transformers that lacks names"
 WHEN = "import mmpretrain.models"
 
 _TRIED = "transformers==4.36.2"
+_DEPENDENCY = "mmpretrain.utils.dependency"
 _USERS = ("mmpretrain.models", "mmpretrain.datasets")
 
 # Why the part is off; empty: it works; None: not tried in this process.
@@ -55,8 +56,9 @@ def note() -> str:
     if not _reason:
         return ""
     remedy = "--force-reinstall --no-cache-dir pycocotools" if _reason.startswith("pycocotools") else _TRIED
+    version = versions.installed("transformers")
     return (
-        f"mmpretrain's multimodal models are off beside transformers {versions.installed('transformers')}: {_reason}. "
+        f"mmpretrain's multimodal models are off beside transformers {version}: {_reason}. "
         f"Everything else of mmpretrain works; to use them: pip install {remedy}"
     )
 
@@ -65,17 +67,34 @@ def apply() -> None:
     """Decide when ``mmpretrain.models`` is imported; afterwards it is too late."""
     for name in _USERS:
         around_import(name, _decide)
+    around_import("mmpretrain.models.multimodal", _try)
 
 
 def _decide(_name: str, run: Callable[[], None]) -> None:
-    global _reason
-    dependency = importlib.import_module("mmpretrain.utils.dependency")
-    if getattr(dependency, "WITH_MULTIMODAL", False):
-        _reason = missing(_imports())
-        if _reason:
-            dependency.WITH_MULTIMODAL = False
-            dependency.register_multimodal_placeholder = _register_placeholders
+    if getattr(importlib.import_module(_DEPENDENCY), "WITH_MULTIMODAL", False):
+        _switch(missing(_imports()))
     run()
+
+
+def _try(_name: str, run: Callable[[], None]) -> None:
+    try:
+        run()
+    # The names are all there, and still it fails: now its placeholders are what is imported.
+    except Exception as error:
+        if not getattr(importlib.import_module(_DEPENDENCY), "WITH_MULTIMODAL", False):
+            raise
+        _switch(one_line(error))
+        run()
+
+
+def _switch(reason: str) -> None:
+    """Take note of why the part does not work, and switch it off; empty: it works."""
+    global _reason
+    _reason = reason
+    if reason:
+        dependency: Any = importlib.import_module(_DEPENDENCY)
+        dependency.WITH_MULTIMODAL = False
+        dependency.register_multimodal_placeholder = _register_placeholders
 
 
 def missing(names: Iterator[tuple[str, str]]) -> str:
@@ -93,13 +112,13 @@ def missing(names: Iterator[tuple[str, str]]) -> str:
             found = __import__(module, fromlist=[name])
         # Whatever it is would take mmpretrain.models along.
         except Exception as error:
-            return f"{module} cannot be imported ({one_line(error)})"
+            return f"{module} cannot be imported: {one_line(error)}"
         try:
             getattr(found, name)
         except AttributeError:
             return f"{module} has no {name}"
         except Exception as error:
-            return f"{module}.{name} cannot be imported ({one_line(error)})"
+            return f"{module}.{name} cannot be imported: {one_line(error)}"
     return ""
 
 
@@ -138,7 +157,8 @@ def imported_names(source: str, package: str) -> Iterator[tuple[str, str]]:
 
 def _register_placeholders(names: list[str], registry: Any) -> None:
     for name in names:
-        registry.register_module(name=name, module=_placeholder(name))
+        # Some may be registered already, when the part failed half way.
+        registry.register_module(name=name, module=_placeholder(name), force=True)
 
 
 def _placeholder(name: str) -> Callable[..., NoReturn]:

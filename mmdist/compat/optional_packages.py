@@ -89,10 +89,13 @@ def _lazy(kind: Any) -> type[ModuleType]:
             except Exception as error:
                 raise _unusable(self.__name__, error) from error
 
+        def __reduce__(self) -> Any:
+            return kind, super().__reduce__()[1]
+
     Lazy.__name__, Lazy.__qualname__, Lazy.__module__ = kind.__name__, kind.__qualname__, kind.__module__
     return Lazy
 
 
 def _unusable(name: str, error: Exception) -> UnusablePackageError:
-    _broken[name] = f"{name} is installed, but cannot be imported ({one_line(error)})"
+    _broken[name] = f"{name} is installed, but broken: {one_line(error)}"
     return UnusablePackageError(_broken[name])
