@@ -56,7 +56,7 @@ class Trial:
     @property
     def command(self) -> str:
         """What shows the whole error."""
-        return f"python -X faulthandler -c 'import mmdist, {self.module}'"
+        return f"python {'-X faulthandler ' if self.crashed else ''}-c 'import mmdist, {self.module}'"
 
 
 def run(libraries: Sequence[str], timeout: float = TIMEOUT) -> list[Trial]:

@@ -132,7 +132,10 @@ def _remedy(trial: Trial) -> str:
         return shown
     if trial.origin in known:
         row = known[trial.origin]
-        return f"the error comes from {row.package}: {row.remedy}; {shown}"
+        again = row.remedy
+        if versions.installed(*row.distributions) == row.tested and "--no-deps" not in again:
+            again = again.replace("pip install", "pip install --force-reinstall --no-deps")
+        return f"the error comes from {row.package}: {again}; {shown}"
     package = _distribution(trial.origin)
     version = versions.installed(package)
     installed = f"{package} {version}" if version else package
