@@ -84,8 +84,8 @@ def printable(text: str, limit: int = 300) -> str:
         limit (int): How many characters are kept.
 
     Example:
-        >>> printable("\x1b[31mred")
-        '\\x1b[31mred'
+        >>> print(printable("cleared" + chr(27)))
+        cleared\\x1b
     """
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
