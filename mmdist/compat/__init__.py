@@ -15,6 +15,8 @@ from mmdist.compat import (
     layout,
     local_rank,
     mmcls,
+    multimodal,
+    optional_packages,
     process_group,
     quantization,
     slurm,
@@ -28,6 +30,7 @@ FIXES = cast(
     (
         *(quantization, mmcls, torchvision_ops, checkpoint, inplace),
         *(tests_package, process_group, slurm, local_rank, layout, layer_decay),
+        *(multimodal, optional_packages),
     ),
 )
 
@@ -39,7 +42,8 @@ def apply() -> None:
     the checkpoint loader can be registered only then, and the optimizers'
     constructors changed.
     """
-    for fix in (quantization, mmcls, torchvision_ops, checkpoint, layer_decay):
+    at_import = (quantization, mmcls, torchvision_ops, multimodal, optional_packages)
+    for fix in (*at_import, checkpoint, layer_decay):
         if fix.needed():
             fix.apply()
 
@@ -51,4 +55,9 @@ def status() -> list[FixStatus]:
     ]
 
 
-__all__ = ["FIXES", "FixStatus", "apply", "status"]
+def notes() -> list[str]:
+    """What the fixes have switched off in this process that a user may miss, one line each."""
+    return [note for note in (multimodal.note(), optional_packages.note()) if note]
+
+
+__all__ = ["FIXES", "FixStatus", "apply", "notes", "status"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -12,20 +12,21 @@ import torch
 
 import mmdist
 from mmdist.cli import doctor
-from mmdist.compat import versions
+from mmdist.compat import import_trials, verdicts, versions
+from mmdist.compat.import_trials import Trial
 
 WORKS = {row.distributions[0]: row.tested or "1.0" for row in versions.TABLE}
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What is installed, to be changed by the test; mmcv's operators load."""
+    """What is installed, to be changed by the test; everything imports."""
     installed = dict(WORKS)
     monkeypatch.setattr(
         versions, "installed", lambda *names: next((installed[n] for n in names if n in installed), None)
     )
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    monkeypatch.setattr(importlib, "import_module", lambda name: None)
+    monkeypatch.setattr(verdicts, "find_spec", lambda name: None)
     return installed
 
 
@@ -81,22 +82,61 @@ def test_a_version_that_was_not_tested_is_said_to_be_so(machine, capsys: pytest.
     assert "should work; the tests ran with 3.3.0" in capsys.readouterr().out
 
 
+@pytest.fixture
+def imports(machine, monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
+    """What comes of the imports, to be filled by the test."""
+    trials: list[Trial] = []
+    monkeypatch.setattr(doctor, "_installed", lambda name: True)
+    monkeypatch.setattr(import_trials, "run", lambda names: trials)
+    return trials
+
+
+OPERATORS = "mmcv._ext"
+
+
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("trial", "message"),
     [
-        (ImportError("_ext.so: undefined symbol: _ZNK3c105Error4whatEv"), "rebuild mmcv"),
-        (ModuleNotFoundError("No module named 'mmcv._ext'", name="mmcv._ext"), "without its operators"),
-        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "pip install cv2"),
-        (RuntimeError("operator does not exist"), "mmcv cannot be imported (operator does not exist)"),
+        (Trial(OPERATORS, OPERATORS, "ImportError: _ext.so: undefined symbol: _ZNK3c105Error4whatEv"), "rebuild mmcv"),
+        (Trial(OPERATORS, OPERATORS, "ModuleNotFoundError: ...", missing=OPERATORS), "without its operators"),
+        (Trial(OPERATORS, OPERATORS, "ModuleNotFoundError: ...", missing="cv2"), "pip install opencv-python-headless"),
+        (
+            Trial(OPERATORS, OPERATORS, "RuntimeError: operator does not exist"),
+            "(RuntimeError: operator does not exist)",
+        ),
+        (Trial("mmdet", "mmdet.models", "ModuleNotFoundError: No module named 'a'", "a"), "pip install a"),
+        (Trial("mmseg", "mmseg.models", "TypeError: no arguments", origin="somebody"), "comes from somebody"),
+        (Trial("mmseg", "mmseg", "the process was ended by SIGSEGV", crashed=True), "import mmseg fails: the process"),
+        (Trial("mmdet", "mmdet", "ImportError: libGL.so.1: cannot open", origin="cv2"), "opencv-python-headless"),
+        (Trial("mmseg", "mmseg", "ValueError: numpy.dtype size changed", origin="a"), "pip install numpy=="),
+        (Trial("mmdet", "mmdet", "AssertionError: MMCV==2.2.0", origin="mmdet"), "--no-deps mmdet==3.3.0"),
     ],
 )
-def test_operators_that_do_not_load_end_with_1(machine, monkeypatch, capsys, error: Exception, message: str) -> None:
-    def fail(_name: str) -> None:
-        raise error
-
-    monkeypatch.setattr(importlib, "import_module", fail)
+def test_an_import_that_fails_ends_with_1_the_reason_and_a_remedy(imports, capsys, trial: Trial, message: str) -> None:
+    imports += [Trial("mmrazor"), trial]
     assert doctor.run() == 1
-    assert message in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert message in out.partition("error: ")[2]
+    assert out.count("error: ") == 1
+    assert "works together" not in out
+
+
+def test_what_a_fix_switched_off_is_said(imports, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    imports += [Trial("mmdet", fixes={12: True}, notes=("they are off",)), Trial("mmseg", notes=("they are off",))]
+    assert doctor.run() == 0
+    assert capsys.readouterr().out.count("note: they are off") == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [([{7: False}, {7: True}], "active"), ([{7: False}], "when used"), ([{7: False}, {}], "not needed")],
+)
+def test_a_fix_is_as_it_is_after_the_imports(imports, monkeypatch, capsys, found, state: str) -> None:
+    fix = mmdist.compat.FixStatus(7, "a fix", "something fails", "old versions", True, False, "import")
+    monkeypatch.setattr(mmdist.compat, "status", lambda: [fix])
+    imports += [Trial("mmdet", fixes=fixes) for fixes in found]
+    doctor.run()
+    assert f"7  a fix  {state}" in capsys.readouterr().out
 
 
 def test_the_fixes_are_listed_with_their_state(machine, monkeypatch, capsys) -> None:
@@ -122,6 +162,24 @@ def test_it_runs_where_only_torch_is_installed(tmp_path: Path) -> None:
     assert "without it, mmdist.functional alone works" in done.stdout
 
 
-def test_this_environment_is_healthy(capsys: pytest.CaptureFixture[str]) -> None:
+def test_this_environment_is_healthy(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("mmcv")
+    # Without the libraries, for the time that they take: `mmdist doctor` itself imports all of them.
+    monkeypatch.setattr(doctor, "LIBRARIES", ())
     assert doctor.run() == 0, capsys.readouterr().out
+
+
+def test_beside_a_transformers_that_lacks_names_it_says_what_is_off(monkeypatch, capsys, tmp_path: Path) -> None:
+    pytest.importorskip("mmpretrain")
+    pytest.importorskip("pycocotools")
+    spec = spec_from_file_location("stubs", Path(__file__).parents[1] / "compat" / "stub_packages.py")
+    stubs = module_from_spec(spec)
+    spec.loader.exec_module(stubs)
+    monkeypatch.syspath_prepend(stubs.write_transformers(tmp_path / "site", "5.0.0", gone=("prune_linear_layer",)))
+    monkeypatch.setattr(doctor, "LIBRARIES", ("mmpretrain",))
+    monkeypatch.setattr(doctor, "OPERATORS", "mmengine")
+    assert doctor.run() == 0
+    out = capsys.readouterr().out
+    note = next(line for line in out.splitlines() if line.startswith("note: "))
+    assert "5.0.0" in note and "prune_linear_layer" in note and "pip install transformers==" in note
+    assert "12  MMPretrain's multimodal models  active" in out
