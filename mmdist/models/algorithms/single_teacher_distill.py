@@ -47,7 +47,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     state, optimizer, moving average or DDP buckets), is in evaluation mode as a whole, gets pictures in its own
     normalisation, runs no further than what is recorded, fuses its norms and never computes its loss; in-place modules
     that would overwrite a record are switched off; records are let go after the losses; wrong sources and weights are
-    errors; building the teacher draws no random number that the student would have drawn.
+    errors; neither the teacher, built or run, nor a loss of the distillation draws a random number of the student's;
+    losses that take labels leave out what the student's head does.
 
     Args:
         distiller (dict | BaseDistiller, optional): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``;
@@ -74,7 +75,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
     Raises:
-        ConfigError: A model that cannot be built, or a recorder source that does not exist.
+        ConfigError: A model that cannot be built, a teacher that is or shares a part of the student, a recorder source
+            that does not exist, or a softmax over one class.
         CheckpointError: Weights that do not fit.
     """
 

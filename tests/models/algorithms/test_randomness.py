@@ -26,6 +26,7 @@ from mmengine.registry import MODELS
 
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.runner import build_runner
+from mmdist.models.algorithms import randomness
 from mmdist.models.algorithms.inspection import inspect_batch
 from mmdist.models.algorithms.randomness import isolated_randomness
 
@@ -166,6 +167,17 @@ def test_streams_are_of_the_state_and_their_numbers():
     assert states() == before
     torch.rand(1)
     assert first(0, 1) != drawn[0]
+
+
+def test_the_generator_of_a_gpu_is_put_back_and_seeded_like_the_others(monkeypatch):
+    gpu = torch.Generator().manual_seed(5)
+    monkeypatch.setattr(randomness, "_gpu_generators", lambda device: [gpu])
+    before, drawn = gpu.get_state(), []
+    for stream in ((0, 0), (0, 1), (0, 0)):
+        with isolated_randomness(*stream):
+            drawn.append(torch.rand(1, generator=gpu).item())
+        assert torch.equal(gpu.get_state(), before)
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def under_light_ham(cfg: Any, weight: float) -> Any:

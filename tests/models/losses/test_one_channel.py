@@ -14,6 +14,8 @@ from mmengine.registry import MODELS as ROOT_MODELS
 import mmdist.models  # noqa: F401  (registers)
 from mmdist.errors import ConfigError
 from mmdist.models.losses import acclimation_loss
+from mmdist.models.weightings.calls import LossCall
+from mmdist.models.weightings.maps import activation
 from mmdist.registry import MODELS
 
 LABELS = torch.zeros(4, dtype=torch.long)
@@ -113,6 +115,15 @@ def test_a_segmenter_of_one_channel_is_refused_when_the_model_is_built_with_the_
     with pytest.raises(ConfigError, match="sigmoid") as error:
         algorithm(architecture=model, teacher=copy.deepcopy(model), distiller=cfg, random_teacher=True)
     assert error.value.key.startswith("model.distiller.distill_losses.loss_dist")
+
+
+def test_rdd_refuses_a_softmax_over_one_class_and_takes_a_map_of_one_channel_and_a_sigmoid():
+    loss = ROOT_MODELS.build(dict(type="mmpretrain.CrossEntropyLoss"))
+    with pytest.raises(ConfigError, match=r"model\.weighting.*sigmoid"):
+        activation(LossCall(loss, (torch.randn(4, 1), LABELS), {}))
+    assert activation(LossCall(loss, (torch.randn(4, 1, 3, 3), LABELS), {})) == "softmax"  # two sides are made of it
+    loss.use_sigmoid = True
+    assert activation(LossCall(loss, (torch.randn(4, 1), LABELS), {})) == "sigmoid"
 
 
 class TestOneObject:
