@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
 
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.config import load_config
-from mmdist.engine.lookup import find_type
+from mmdist.engine.dataset_classes import REMOTE, config_names, meta_names
 from mmdist.errors import MMDistError
 
-SPLITS = ("train", "val", "test")
 FEATURES = ("backbone", "neck")
 SHOWN = 6  # classes of a list
 LONGEST = 40  # characters of a name
-REMOTE = re.compile(r"[\w.+-]{2,}:")
 
 
 def class_notes(cfg: Config, teacher_meta: Mapping[str, Any] | None = None) -> list[str]:
@@ -82,33 +79,6 @@ def compare_names(student: Sequence[str], teacher: Sequence[str]) -> str:
     return f"class scores are compared by number, and {'; '.join(parts)}" if parts else ""
 
 
-def config_names(cfg: Config, model: Any) -> list[str] | None:
-    """The class names of the data of a config; None where they are not known, or are not those of its model.
-
-    Args:
-        cfg (Config): With dataloaders.
-        model (Any): The config of the model that learns from them, whose ``num_classes`` says whether they fit.
-
-    Returns:
-        list[str] | None: By number.
-    """
-    counts = set(_numbers_of_classes(model))
-    for split in SPLITS:
-        loader = cfg.get(f"{split}_dataloader")
-        for dataset in _datasets(loader.get("dataset")) if isinstance(loader, dict) else ():
-            names = _names(_said_of_classes(dataset, cfg.get("default_scope")))
-            if names is not None:
-                return names if not counts or len(names) in counts else None
-    return None
-
-
-def meta_names(meta: Mapping[str, Any]) -> list[str] | None:
-    """The class names that a checkpoint says it was trained on: ``dataset_meta``, or ``CLASSES`` of older files."""
-    found = meta.get("dataset_meta")
-    found = found if isinstance(found, Mapping) else {}
-    return _names(found.get("classes", found.get("CLASSES", meta.get("CLASSES"))))
-
-
 def _read_meta(path: Any) -> Mapping[str, Any]:
     if not isinstance(path, str) or REMOTE.match(path):
         return {}
@@ -117,52 +87,6 @@ def _read_meta(path: Any) -> Mapping[str, Any]:
     except MMDistError:  # which the check of the checkpoints answers
         return {}
     return meta if isinstance(meta, Mapping) else {}
-
-
-def _said_of_classes(dataset: Mapping[str, Any], scope: str | None) -> Any:
-    """Of a dataset's config, else of its class."""
-    metainfo = dataset.get("metainfo")
-    given = (metainfo if isinstance(metainfo, Mapping) else {}).get("classes", dataset.get("classes"))
-    if given is not None:
-        return given
-    try:
-        kind = find_type(dataset.get("type"), dataset.get("_scope_", scope), "dataset.type", "dataset")
-    except MMDistError:  # which building it answers
-        return None
-    return (getattr(kind, "METAINFO", None) or {}).get("classes")
-
-
-def _names(given: Any) -> list[str] | None:
-    """Names as a list; a string is the path of a file with one in each line."""
-    if isinstance(given, str):
-        path = Path(given).expanduser()
-        given = path.read_text(encoding="utf-8").splitlines() if not REMOTE.match(given) and path.is_file() else None
-    if not isinstance(given, list | tuple) or not given or not all(isinstance(name, str) for name in given):
-        return None
-    return list(given)
-
-
-def _datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
-    """The datasets inside wrappers, which hand on what the first of them says."""
-    if not isinstance(dataset, dict):
-        return
-    inner = [dataset["dataset"]] if "dataset" in dataset else dataset.get("datasets")
-    if isinstance(inner, list | tuple):
-        for part in inner:
-            yield from _datasets(part)
-    else:
-        yield dataset
-
-
-def _numbers_of_classes(node: Any) -> Iterator[int]:
-    if isinstance(node, str):
-        return
-    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
-    for name, value in parts:
-        if name == "num_classes" and isinstance(value, int):
-            yield value
-        else:
-            yield from _numbers_of_classes(value)
 
 
 def _compares_scores(model: Mapping[str, Any]) -> bool:

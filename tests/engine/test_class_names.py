@@ -14,7 +14,8 @@ from helpers.tiny_pairs import write_config
 from mmengine.config import Config
 
 from mmdist.engine import preflight as module
-from mmdist.engine.class_names import class_notes, compare_names, config_names, meta_names
+from mmdist.engine.class_names import class_notes, compare_names
+from mmdist.engine.dataset_classes import config_names, meta_names
 from mmdist.engine.new import new_config
 from mmdist.engine.preflight import preflight
 
@@ -95,6 +96,16 @@ def test_names_are_found_in_wrappers_files_arguments_and_the_class_of_the_data(t
     assert config_names(Config(dict(train_dataloader=dict(dataset=dict(type="NoSuchDataset")))), {}) is None
 
 
+def test_folders_are_the_classes_of_images_without_annotations(tmp_path: Path):
+    for name in ANIMALS:
+        (tmp_path / "train" / name).mkdir(parents=True)
+    dataset = dict(type="CustomDataset", data_root=str(tmp_path), data_prefix="train")
+    cfg = Config(dict(default_scope="mmpretrain", train_dataloader=dict(dataset=dataset)))
+    assert config_names(cfg, {}) == sorted(ANIMALS)
+    cfg.train_dataloader.dataset.ann_file = "list.txt"
+    assert config_names(cfg, {}) is None
+
+
 def test_what_the_weights_were_trained_on_counts_before_the_teachers_config(tmp_path: Path):
     cfg = distilled(tmp_path, ANIMALS, ANIMALS, teacher_ckpt=checkpoint(tmp_path, dataset_meta=dict(classes=TURNED)))
     assert len(class_notes(cfg)) == 1
@@ -108,6 +119,17 @@ def test_what_the_weights_were_trained_on_counts_before_the_teachers_config(tmp_
 @pytest.mark.parametrize("meta", [{}, dict(dataset_meta=3), dict(CLASSES=[1, 2]), dict(dataset_meta=dict(classes="x"))])
 def test_a_checkpoint_may_say_anything(meta):
     assert meta_names(meta) is None
+
+
+def test_a_file_that_a_checkpoint_names_is_not_opened(tmp_path: Path):
+    (tmp_path / "classes.txt").write_text("a\nb\nc")
+    assert meta_names(dict(dataset_meta=dict(classes=str(tmp_path / "classes.txt")))) is None
+
+
+def test_a_file_of_names_that_cannot_be_read_is_not_this_checks_business(tmp_path: Path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for file in (str(tmp_path), str(tmp_path / "none"), str(tmp_path / "binary"), "a\0b"):
+        assert config_names(Config(dict(train_dataloader=data(file))), {}) is None
 
 
 def test_features_have_no_classes(tmp_path: Path):
