@@ -72,7 +72,8 @@ def _of_sources(distiller: BaseDistiller, student: nn.Module, mapping: dict[str,
     """Of the head whose scores are compared; else of that which the labels are from; else of that which predicts."""
     named = sorted(mapping.items(), key=lambda item: item[0] == LABELS)  # the labels last
     recorders = distiller.student_recorders.recorders
-    sources = [recorders[record["recorder"]].source for _, record in named if record.get("from_student")]
+    used = [recorders.get(record.get("recorder")) for _, record in named if record.get("from_student")]
+    sources = [recorder.source for recorder in used if recorder is not None]
     found = (head_ignore_index(student, source) for source in (*sources, ""))
     return next((index for index in found if index is not None), None)
 

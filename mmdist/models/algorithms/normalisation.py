@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -129,7 +130,8 @@ def translation(student: nn.Module | None, teacher: nn.Module | None) -> Transla
 
 def border_value(preprocessor: nn.Module) -> float:
     """What a data preprocessor fills images up with: mmseg calls it ``pad_val``, the others ``pad_value``."""
-    return float(getattr(preprocessor, "pad_val", getattr(preprocessor, "pad_value", 0)))
+    value = getattr(preprocessor, "pad_val", getattr(preprocessor, "pad_value", 0))
+    return float(value) if isinstance(value, Real) else 0.0
 
 
 def divisor(preprocessor: nn.Module | None) -> int:

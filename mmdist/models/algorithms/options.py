@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModel
+from torch.nn.parameter import is_lazy
 
 from mmdist.errors import ConfigError
 
@@ -72,6 +73,9 @@ def _parts(model: BaseModel) -> dict[tuple[str, int], str]:
         if name and not name.startswith(PREPROCESSOR):
             found.setdefault(("module", id(module)), name)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if not name.startswith(PREPROCESSOR) and tensor.numel() and not tensor.is_meta:
-            found.setdefault(("memory", tensor.untyped_storage().data_ptr()), name)
+        if name.startswith(PREPROCESSOR) or is_lazy(tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            continue  # no memory yet, or none of one kind
+        place = tensor.untyped_storage().data_ptr()
+        if place and tensor.numel():
+            found.setdefault(("memory", place), name)
     return found

@@ -17,7 +17,7 @@ from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmdist.models.algorithms.normalisation import translation
+from mmdist.models.algorithms.normalisation import translation, warn_of_divisors
 
 CAFFE = dict(mean=[103.5, 116.3, 123.7], std=[1.0, 1.0, 1.0], bgr_to_rgb=False)
 RGB = dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True)
@@ -150,10 +150,26 @@ def test_what_the_teachers_neck_says_of_padded_images_is_what_it_says_by_itself(
 
 
 @pytest.mark.parametrize(("own", "other", "said"), [(32, 128, True), (1, 32, True), (128, 32, False), (32, 32, False)])
-def test_a_larger_divisor_of_the_teachers_is_named_before_the_run(own, other, said):
+def test_a_larger_divisor_of_the_teachers_is_named(own, other, said):
+    sides = [MODELS.build(dict(type="mmdet.DetDataPreprocessor", pad_size_divisor=size)) for size in (own, other)]
+    with warnings_logged() as heard:
+        warn_of_divisors(*sides)
+    assert bool([text for text in heard if f"multiples of {other}" in text]) is said
+
+
+def test_a_size_that_the_teachers_divisor_divides_is_no_difference():
+    student = MODELS.build(dict(type="mmseg.SegDataPreProcessor", size=(64, 96)))
+    for divisor, said in ((32, False), (36, True)):
+        teacher = MODELS.build(dict(type="mmseg.SegDataPreProcessor", size_divisor=divisor))
+        with warnings_logged() as heard:
+            warn_of_divisors(student, teacher)
+        assert bool(heard) is said
+
+
+def test_divisors_are_compared_before_the_run():
     student, teacher = detector(), detector(8)
-    for model, divisor in ((student, own), (teacher, other)):
+    for model, divisor in ((student, 32), (teacher, 128)):
         model["data_preprocessor"] = dict(type="mmdet.DetDataPreprocessor", pad_size_divisor=divisor)
     with warnings_logged() as heard:
         algorithm(architecture=student, teacher=teacher, distiller=feature_distiller(), random_teacher=True)
-    assert bool([text for text in heard if "multiples of" in text and str(other) in text]) is said
+    assert [text for text in heard if "multiples of 128" in text]
