@@ -38,7 +38,8 @@ def kd_loss(
 
     .. math:: L = \tau^2 \, \mathrm{mean}_i \sum_c p^t_{ic} (\log p^t_{ic} - \log p^s_{ic})
 
-    With ``activation='sigmoid'`` each class is a distribution of its own, yes or no, and the sum is over their KL.
+    With ``activation='sigmoid'`` each class is a distribution of its own, yes or no, and the sum is over their KL. A
+    softmax over one class is always 1, so the loss is 0: take sigmoid there. The registered loss refuses it.
 
     Args:
         logits_s (Tensor): Student, (N, C) or (N, C, *spatial).

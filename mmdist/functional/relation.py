@@ -49,6 +49,9 @@ def dist_loss(
         L = \tau^2 \left( \beta \, \mathrm{mean}_i\, P(Y^s_{i,:}, Y^t_{i,:})
             + \gamma \, \mathrm{mean}_j\, P(Y^s_{:,j}, Y^t_{:,j}) \right)
 
+    One class has no relation to others, and a softmax over it is always 1: both terms are then 1, without gradient. The
+    registered loss refuses that.
+
     Both terms lie in [0, 2]. With weights, the mean over the rows and the moments of the columns are weighted;
     a position of weight 0 is as if it were not there, whatever its logits hold. Nothing that counts: loss and
     gradient are 0.

@@ -160,9 +160,10 @@ def has_mask_scores(model: nn.Module) -> bool:
 
 def ignored_label(model: nn.Module) -> int:
     """The label that a segmenter's head leaves out."""
-    head = getattr(model, "decode_head", None)
-    head = head[-1] if isinstance(head, nn.ModuleList) else head
-    return int(getattr(head, "ignore_index", 255))
+    from mmdist.models.ignore_index import head_ignore_index  # brings MMRazor along
+
+    index = head_ignore_index(model)
+    return 255 if index is None else index
 
 
 def merged(first: Comparison, second: Comparison) -> Comparison:

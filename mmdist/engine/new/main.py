@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdist.engine.class_names import class_notes
+from mmdist.engine.config import load_config
 from mmdist.engine.new.check import try_out
 from mmdist.engine.new.dry import dry_run
 from mmdist.engine.new.load import load_pair
@@ -81,7 +83,8 @@ def new_config(
     compared = [
         f"{loss.name}: {', '.join(sorted(_sources(wiring.recorders, loss.mappings)))}" for loss in wiring.losses
     ]
-    return Written(path, METHODS[method].title, names, compared, losses, list(wiring.notes), bool(teacher_ckpt))
+    notes = [*wiring.notes, *class_notes(load_config(str(path), "-o"))]
+    return Written(path, METHODS[method].title, names, compared, losses, notes, bool(teacher_ckpt))
 
 
 def _check(method: str, out: str, size: tuple[int, int] | None, force: bool) -> Path:

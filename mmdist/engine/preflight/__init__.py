@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from mmdist.engine.class_names import class_notes
 from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
@@ -27,5 +31,7 @@ def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
-        check_checkpoints(cfg)
+        teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
+        for note in class_notes(cfg, teacher_meta) if "train" in splits else ():
+            print_log(note, "current", logging.WARNING)

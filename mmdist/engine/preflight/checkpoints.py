@@ -16,11 +16,14 @@ REMOTE = re.compile(r"[\w.+-]{2,}:")  # https://, s3://, torchvision://, cluster
 RUN = {"meta", "message_hub"}  # what mmengine needs besides weights to go on
 
 
-def check_checkpoints(cfg: Config) -> None:
+def check_checkpoints(cfg: Config) -> dict[str, Any]:
     """Every local file of weights that the config names can be read, and the one to start from suits the run.
 
     Args:
         cfg (Config): After the command line has had its say.
+
+    Returns:
+        dict[str, Any]: What the teacher's checkpoint says about itself; nothing where it is not at hand.
 
     Raises:
         CheckpointError: A file that does not exist, is damaged, or carries more than weights; one to start from that
@@ -33,9 +36,11 @@ def check_checkpoints(cfg: Config) -> None:
         part = model.get(name)
         if isinstance(part, dict) and isinstance(part.get("init_cfg"), dict):
             named[f"model.{name}.init_cfg.checkpoint"] = part["init_cfg"].get("checkpoint")
+    meta: Any = None
     for key, path in named.items():
-        if path:
-            check_checkpoint(path, key)
+        content = check_checkpoint(path, key) if path else None
+        if key == "model.teacher_ckpt" and content is not None:
+            meta = content.get("meta")
     start, resume = cfg.get("load_from"), cfg.get("resume", False)
     if resume and start is None:
         latest = latest_checkpoint(cfg)
@@ -53,6 +58,7 @@ def check_checkpoints(cfg: Config) -> None:
                 f"--resume: {start!r} is MMRazor's: the teacher is among its weights and in its optimizer, "
                 f"so mmdist.SingleTeacherDistill cannot go on from it; {hint}"
             )
+    return meta if isinstance(meta, dict) else {}
 
 
 def has_teacher(content: dict[str, Any]) -> bool:

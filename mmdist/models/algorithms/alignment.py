@@ -12,7 +12,9 @@ from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms.probing import probe
 from mmdist.models.algorithms.records import empty
 from mmdist.models.connectors import AlignConnector
+from mmdist.models.ignore_index import LABELS
 from mmdist.models.losses.levels import Maps
+from mmdist.models.recorders.owners import tensors
 
 
 def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: BaseModel) -> None:
@@ -50,6 +52,29 @@ def match_connectors(distiller: BaseDistiller) -> None:
         theirs = _record(distiller, other)
         if theirs is not None:
             connector.match(theirs)
+
+
+def check_channels(distiller: BaseDistiller) -> None:
+    """Losses that can say so find something to teach in what the student's recorders hold.
+
+    Args:
+        distiller (BaseDistiller): The student's recorders hold a pass, or nothing.
+
+    Raises:
+        ConfigError: Scores of one class under a softmax; names the loss.
+    """
+    for name, mapping in (getattr(distiller, "loss_forward_mappings", None) or {}).items():
+        check = getattr(distiller.distill_losses[name], "check_channels", None)
+        for argument, record in mapping.items() if check is not None else ():
+            if argument == LABELS or not record["from_student"] or record.get("connector"):
+                continue  # what a connector makes of it is seen in the first iteration
+            try:
+                found = _record(distiller, record)
+            except (AssertionError, IndexError, TypeError):  # of MMRazor: an index that this pass does not have
+                continue
+            for level in tensors(found)[:1]:
+                if level.ndim > 1:
+                    check(level.shape[1], f"model.distiller.distill_losses.{name}")
 
 
 def _uses(distiller: BaseDistiller) -> Iterator[tuple[AlignConnector, str, dict, dict]]:

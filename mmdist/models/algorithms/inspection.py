@@ -19,7 +19,10 @@ from mmdist.models.algorithms.normalisation import normalisation
 from mmdist.models.algorithms.passes import forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.single_teacher_distill import SingleTeacherDistill
+from mmdist.models.ignore_index import head_ignore_index
 from mmdist.models.weightings.answers import as_logits
+
+NO_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Inspection:
 
     Args:
         images (Tensor): (N, 3, H, W) uint8, RGB, as the student is given them.
-        labels (Tensor): (N, H, W).
+        labels (Tensor): (N, H, W); -1 where the student's head leaves out what is a class by its number.
         teacher (Tensor): (N, H, W), the classes that it predicts.
         student (Tensor): (N, H, W), likewise.
         weight (Tensor, optional): (N, H, W), what the pixels weigh in the task loss; None: they are not weighted.
@@ -81,10 +84,13 @@ def inspect_batch(model: SingleTeacherDistill, data: Any, count: int) -> Inspect
             model._prepare_teacher()
             sources = [recorder.source for recorder in recorders.recorders.values()]
             with recorders:
-                answer = forward_features(model.teacher, model._teacher.prepare(inputs), samples, sources)
+                answer = forward_features(model.teacher, model._teacher.prepare(inputs, samples), samples, sources)
             teacher = _logits(model.teacher, answer, labels, "teacher")
             weight = model.weighting.weight_map(model.student, recorders, student, labels) if weighted else None
             student, teacher, labels = student[:count], teacher[:count], labels[:count]
+            ignored, classes = head_ignore_index(model.student), max(2, student.shape[1])
+            if ignored is not None and 0 <= ignored < classes:  # a class by its number, but nothing is learnt of it
+                labels = labels.masked_fill(labels == ignored, NO_LABEL)
             return Inspection(
                 images=_pictures(model, inputs[:count]),
                 labels=labels,
@@ -92,7 +98,7 @@ def inspect_batch(model: SingleTeacherDistill, data: Any, count: int) -> Inspect
                 student=_predicted(model.student, student),
                 weight=None if weight is None else weight[:count],
                 divergence=_divergence(student, teacher),
-                classes=max(2, student.shape[1]),
+                classes=classes,
             )
     finally:
         records.empty(model.distiller)

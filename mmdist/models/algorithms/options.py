@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.model import BaseModel
+from torch.nn.parameter import is_lazy
 
 from mmdist.errors import ConfigError
 
+PREPROCESSOR = "data_preprocessor"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -36,3 +39,43 @@ def refuse_beside_training(options: Mapping[str, Any]) -> None:
             shown = value if isinstance(value, str | bool | list | tuple) else type(value).__name__
             hint = "teacher_trainable=True runs the teacher as MMRazor does, where this has no effect"
             raise ConfigError(f"model.{name}", shown, "nothing beside teacher_trainable=True", hint)
+
+
+def refuse_shared(student: BaseModel, teacher: BaseModel, *, trained: bool) -> None:
+    """The teacher is a model of its own: what both have would be frozen, or would change under the teacher.
+
+    Their data preprocessor alone may be one.
+
+    Args:
+        student (BaseModel): The student.
+        teacher (BaseModel): The teacher.
+        trained (bool): Whether the teacher trains as a whole, so that parts of the two may be shared.
+
+    Raises:
+        ConfigError: The two are one object, or share a module or the memory of a weight; names the first.
+    """
+    if student is teacher:
+        hint = "the student would not train: build it twice, or give a copy.deepcopy of it"
+        raise ConfigError("model.teacher", type(teacher).__name__, "another object than model.architecture", hint)
+    if trained:
+        return
+    shared = _parts(student).keys() & _parts(teacher).keys()
+    name = next((name for part, name in _parts(teacher).items() if part in shared), None)
+    if name is not None:
+        hint = "the student's would be frozen with it, or change it: give the teacher a copy.deepcopy"
+        raise ConfigError(f"model.teacher.{name}", type(teacher).__name__, "nothing that model.architecture has", hint)
+
+
+def _parts(model: BaseModel) -> dict[tuple[str, int], str]:
+    """Names of a model's modules and weights by what they are: an object, or a place in memory."""
+    found: dict[tuple[str, int], str] = {}
+    for name, module in model.named_modules():
+        if name and not name.startswith(PREPROCESSOR):
+            found.setdefault(("module", id(module)), name)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name.startswith(PREPROCESSOR) or is_lazy(tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            continue  # no memory yet, or none of one kind
+        place = tensor.untyped_storage().data_ptr()
+        if place and tensor.numel():
+            found.setdefault(("memory", place), name)
+    return found

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdist.compat.inplace import disable_inplace
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
+from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
 from mmdist.models.recorders.owners import tensors
@@ -23,7 +24,7 @@ from mmdist.models.recorders.owners import tensors
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
-def keep_records(model: BaseModel, recorders: RecorderManager) -> None:
+def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[], None] | None = None) -> None:
     """Switch in-place modules off, unless a pass shows that they leave every record as it was.
 
     An activation in place overwrites what was recorded just before it. Where none does, it may stay: it saves a pass
@@ -32,6 +33,10 @@ def keep_records(model: BaseModel, recorders: RecorderManager) -> None:
     Args:
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it.
+        look (Callable, optional): Called when the records of the pass are there, before they are let go.
+
+    Raises:
+        ConfigError: Of ``look``.
     """
     if not watchable(recorders):
         disable_inplace(model)
@@ -43,6 +48,8 @@ def keep_records(model: BaseModel, recorders: RecorderManager) -> None:
         intact = False
     if not intact:
         disable_inplace(model)
+    if look is not None:
+        look()
     for recorder in recorders.recorders.values():
         recorder.reset_data_buffer()
 
@@ -67,7 +74,7 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
         return model.extract_feat(picture)
 
     def run(forward: Callable[[], Any]) -> list[Tensor]:
-        with recorders:
+        with recorders, isolated_randomness(0):  # a model that draws draws the same in every pass
             answer = forward()
         return tensors([answer, *(recorder.data_buffer for recorder in recorders.recorders.values())])
 

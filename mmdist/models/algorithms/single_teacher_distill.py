@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,13 +19,13 @@ from mmdist.compat.layout import give_contiguous_maps
 from mmdist.errors import MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
-from mmdist.models.algorithms.alignment import match_connectors, shape_connectors
-from mmdist.models.algorithms.normalisation import translation
-from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training
+from mmdist.models.algorithms.alignment import check_channels, match_connectors, shape_connectors
+from mmdist.models.algorithms.normalisation import translation, warn_of_divisors
+from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training, refuse_shared
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
-from mmdist.models.algorithms.teacher import Teacher
+from mmdist.models.algorithms.teacher import LOSSES, TEACHER, Teacher
 from mmdist.models.builder import (
     ModelSource,
     build_model,
@@ -33,6 +34,7 @@ from mmdist.models.builder import (
     mark_initialised,
     warn_random_teacher,
 )
+from mmdist.models.ignore_index import inherit_ignore_index
 from mmdist.models.weightings import RDDWeighting
 from mmdist.registry import MODELS
 
@@ -45,7 +47,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     state, optimizer, moving average or DDP buckets), is in evaluation mode as a whole, gets pictures in its own
     normalisation, runs no further than what is recorded, fuses its norms and never computes its loss; in-place modules
     that would overwrite a record are switched off; records are let go after the losses; wrong sources and weights are
-    errors; building the teacher draws no random number that the student would have drawn.
+    errors; neither the teacher, built or run, nor a loss of the distillation draws a random number of the student's;
+    losses that take labels leave out what the student's head does.
 
     Args:
         distiller (dict | BaseDistiller, optional): Config of the distiller, such as ``mmrazor.ConfigurableDistiller``;
@@ -72,7 +75,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
     Raises:
-        ConfigError: A model that cannot be built, or a recorder source that does not exist.
+        ConfigError: A model that cannot be built, a teacher that is or shares a part of the student, a recorder source
+            that does not exist, or a softmax over one class.
         CheckpointError: Weights that do not fit.
     """
 
@@ -116,6 +120,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 warn_random_teacher(teacher)
             distiller = {"type": "mmrazor.ConfigurableDistiller"} if distiller is None else distiller
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
+            self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
+        refuse_shared(self.student, model, trained=teacher_trainable)
         give_contiguous_maps(self.distiller)
         if not teacher_trainable:
             model.requires_grad_(False).eval()
@@ -133,19 +139,22 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             acclimated=len(self.acclimated) > 0,
         )
         self._teacher.owned_by(self)
-
-        self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
+        if not teacher_trainable:
+            warn_of_divisors(self.data_preprocessor, getattr(model, "data_preprocessor", None))
         if self.weighting is not None:
             records.add_recorders(self.distiller, self.weighting.connect(self.student, model))
         for side, manager in records.managers(self.distiller):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
+        inherit_ignore_index(self.distiller, self.student)
         self.distiller.prepare_from_student(self.student)
         self._listening = Listening()
         self._prepare_teacher()
         with isolated_randomness():
             for side, manager in records.managers(self.distiller):
-                if not (self.module_inplace if side == "student" else teacher_module_inplace):
-                    keep_records(self.student if side == "student" else model, manager)
+                if side == "student" and not self.module_inplace:
+                    keep_records(self.student, manager, partial(check_channels, self.distiller))
+                elif side == "teacher" and not teacher_module_inplace:
+                    keep_records(model, manager)
             shape_connectors(self.distiller, self.student, model)
             if teacher_fuse_conv_bn and not teacher_trainable:
                 find_fusible(self._teacher.fused, self.distiller.teacher_recorders)
@@ -229,7 +238,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         """
         try:
             if self.teacher_trainable:
-                return super().loss(batch_inputs, data_samples)
+                return self._loss_of_both(batch_inputs, data_samples)
             return self._loss(batch_inputs, data_samples)
         finally:
             records.empty(self.distiller)
@@ -239,7 +248,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teaching = not self.distillation_stopped
         if teaching:
             self._prepare_teacher()
-            pictures = self._teacher.prepare(inputs)
+            pictures = self._teacher.prepare(inputs, samples)
         by_rois = teaching and any(under(r.source, ROI_HEAD) for r in distiller.teacher_recorders.recorders.values())
         distiller.set_deliveries_override(False)
         if by_rois:
@@ -260,10 +269,28 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             losses.update(add_prefix(student_losses, "student"))
         if teaching:
             records.check_fired(distiller.student_recorders, "student")
-            losses.update(add_prefix(self._distill_losses(), "distill"))
+            losses.update(add_prefix(self._distill_losses(inputs), "distill"))
             losses.update(self.weighting.logs() if self.weighting is not None else {})
         elif torch.distributed.is_available() and torch.distributed.is_initialized():
             losses.update(self._unused())
+        return losses
+
+    def _loss_of_both(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
+        """As in MMRazor: the teacher trains as a whole, on its own task loss too."""
+        distiller = self.distiller
+        distiller.set_deliveries_override(False)
+        with self._teacher.own_numbers(TEACHER, inputs), distiller.teacher_recorders, distiller.deliveries:
+            losses = add_prefix(self.teacher(inputs, samples, mode="loss"), "teacher")
+        distiller.set_deliveries_override(True)
+        grad = torch.set_grad_enabled(
+            (self.student_trainable or self.calculate_student_loss) and torch.is_grad_enabled()
+        )
+        with distiller.student_recorders, distiller.deliveries, grad:
+            student_losses = self.student(inputs, samples, mode="loss")
+        if self.calculate_student_loss:
+            losses.update(add_prefix(student_losses, "student"))
+        if not self.distillation_stopped:
+            losses.update(add_prefix(self._distill_losses(inputs), "distill"))
         return losses
 
     def _unused(self) -> dict[str, Tensor]:
@@ -280,10 +307,11 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         with self.distiller.student_recorders, self.distiller.deliveries, weighted, grad:
             return self.student(inputs, samples, mode="loss")
 
-    def _distill_losses(self) -> dict[str, Tensor]:
+    def _distill_losses(self, inputs: Tensor) -> dict[str, Tensor]:
         match_connectors(self.distiller)
         try:
-            return self.distiller.compute_distill_losses()
+            with self._teacher.own_numbers(LOSSES, inputs):  # of random masks, of dropout in a head on regions
+                return self.distiller.compute_distill_losses()
         except MMDistError:  # which says by itself what to do
             raise
         except ValueError as error:

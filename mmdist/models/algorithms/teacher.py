@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,10 +17,12 @@ from torch import Tensor
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.normalisation import Translation
 from mmdist.models.algorithms.passes import ROI_HEAD, RPN_HEAD, before_rois, forward_features, forward_rois, under
+from mmdist.models.algorithms.randomness import isolated_randomness, iteration
 from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
 from mmdist.models.recorders.owners import tensors
 
+TEACHER, LOSSES = 0, 1  # streams of random numbers, apart from the student's
 LEARN = 2  # passes in full, which have to agree on what fires how often
 
 
@@ -56,6 +58,7 @@ class Teacher:
         self._seen: list[tuple[int, ...]] = []
         self._features: Any = None
         self._owner: weakref.ref | None = None
+        self._batches = 0  # that were prepared
 
     def owned_by(self, algorithm: object) -> bool:
         """Whether it follows this algorithm to another device: the first to ask, as long as that exists.
@@ -73,12 +76,31 @@ class Teacher:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_features": None, "_owner": None}
 
-    def prepare(self, inputs: Tensor) -> Tensor:
-        """The student's pictures as the teacher's own data preprocessor would have made them."""
+    def prepare(self, inputs: Tensor, samples: Sequence | None = None) -> Tensor:
+        """The student's pictures as the teacher's own data preprocessor would have made them.
+
+        Args:
+            inputs (Tensor): (N, C, H, W), as the student's data preprocessor made them.
+            samples (Sequence, optional): Their data samples, which say what of the pictures is a border.
+
+        Returns:
+            Tensor: (N, C, H, W).
+        """
+        self._batches += 1
         if next(self.model.parameters()).device != inputs.device:  # a copy has gone to another device
             self.model.to(inputs.device)
-        inputs = inputs if self.translate is None else self.translate(inputs)
+        inputs = inputs if self.translate is None else self.translate(inputs, samples)
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
+
+    def own_numbers(self, stream: int, inputs: Tensor) -> AbstractContextManager[None]:
+        """Inside, random numbers are not the student's, in every iteration others, and in a resumed run the same.
+
+        Args:
+            stream (int): ``TEACHER``, or ``LOSSES`` for what compares the two.
+            inputs (Tensor): On the device that computes.
+        """
+        number = iteration()
+        return isolated_randomness(self._batches if number is None else number, stream, device=inputs.device)
 
     def record(self, recorders: RecorderManager, inputs: Tensor, samples: Sequence | None, *, whole: bool) -> None:
         """Let the recorders record one pass.
@@ -162,7 +184,8 @@ class Teacher:
 
     @contextmanager
     def _context(self, inputs: Tensor) -> Iterator[None]:
-        """Gradients for acclimated modules alone; autocast where the teacher has a dtype of its own."""
+        """Gradients for acclimated modules alone; its own random numbers; autocast where it has a dtype of its own."""
         cast = nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
-        with torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled()), cast, self.fused.applied():
+        grad = torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled())
+        with grad, self.own_numbers(TEACHER, inputs), cast, self.fused.applied():
             yield

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmdist.functional import acclimation_loss
@@ -19,6 +22,9 @@ from mmdist.models.losses.targets import anchor_labels, anchor_rows, class_map
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
+FEWEST = 3  # classes: the true one, and two to correlate
+_said: set[str] = set()
+
 
 @MODELS.register_module()
 class AcclimationLoss(WeightedLoss):
@@ -31,8 +37,8 @@ class AcclimationLoss(WeightedLoss):
         tau (float): Temperature. Defaults to 1.
         loss_weight (float): Weight of the loss. Defaults to 1.
         activation (str): ``softmax``, or ``sigmoid`` for one-vs-rest heads. Defaults to ``softmax``.
-        ignore_index (int, optional): Positions with this label are left out. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor. Anchors
             without an object are left out.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
@@ -66,6 +72,19 @@ class AcclimationLoss(WeightedLoss):
         self.ignore_index = ignore_index
         self.num_classes = num_classes
 
+    def check_channels(self, channels: int, key: str = "AcclimationLoss") -> None:
+        """Say once where the loss cannot teach: beside the target it needs two classes to correlate.
+
+        Args:
+            channels (int): Of the scores; with ``num_classes`` they are those of several anchors.
+            key (str): Where the loss stands. Defaults to ``AcclimationLoss``.
+        """
+        channels = self.num_classes or channels
+        if channels < FEWEST and "few" not in _said:
+            _said.add("few")
+            text = f"{key} has no effect on {channels} class{'es' if channels > 1 else ''}: it correlates the classes "
+            print_log(f"{text}beside the true one, of which it needs two", "current", logging.WARNING)
+
     def forward(self, preds_T: Maps, preds_S: Maps, gt_labels: Maps) -> Tensor:
         """The loss of one batch, summed over the levels of a feature pyramid.
 
@@ -88,6 +107,8 @@ class AcclimationLoss(WeightedLoss):
 
     def _level(self, teacher: Tensor, student: Tensor, gt_labels: Tensor | None) -> Tensor:
         teacher, student = (anchor_rows(preds, self.num_classes) for preds in (teacher, student))
+        if teacher.ndim > 1:  # what else it may be is answered by the function
+            self.check_channels(teacher.shape[1])
         target = class_map(teacher, anchor_labels(gt_labels, self.num_classes))
         mask = None if is_soft(gt_labels) else target != ignored_label(self.ignore_index, teacher.shape[1])
         if self.num_classes is not None:

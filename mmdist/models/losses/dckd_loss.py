@@ -24,8 +24,8 @@ class DCKDLoss(LogitLoss):
         target_reference (str): ``best`` network, or always the ``teacher``. Defaults to ``best``.
         non_target (str): Samples with a non-target part: those the student gets ``wrong``, ``all``, or ``none``.
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int, optional): Positions with this label are left out. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
         warmup_iters (int): The same in iterations. Defaults to 0.

@@ -8,9 +8,11 @@ import torch.distributed as dist
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmdist.errors import ConfigError
 from mmdist.functional import dist_loss
 from mmdist.functional.checks import check_choice, check_non_negative, check_positive
 from mmdist.functional.relation import ACTIVATIONS
+from mmdist.models.losses.channels import refuse_constant_softmax
 from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, label_mask, pair_levels
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
@@ -45,8 +47,8 @@ class DISTLoss(WeightedLoss):
         teacher_detach (bool): Only True: this loss never trains the teacher. Kept for MMRazor's configs.
         tau_squared (bool): Multiply by tau^2 (code, not paper). Defaults to True.
         activation (str): ``softmax``, ``sigmoid`` (RetinaNet, GFL, FCOS) or ``none``. Defaults to ``softmax``.
-        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         sync (bool): Statistics over the batch of all processes instead of each process's own, so that N processes
             train as one process on the global batch. Defaults to False, as the official code.
         guard_rel (float): Relative spread below which a student row or column gets no gradient. Defaults to 1e-4.
@@ -97,6 +99,29 @@ class DISTLoss(WeightedLoss):
         self.sync = sync
         self.guard_rel = guard_rel
 
+    def check_channels(self, channels: int, key: str = "DISTLoss") -> None:
+        """Scores of so many channels can teach something.
+
+        Args:
+            channels (int): Of the scores.
+            key (str): Where the loss stands. Defaults to ``DISTLoss``.
+
+        Raises:
+            ConfigError: There is one, and a softmax over it or its relation to other classes is all that is compared.
+        """
+        if channels != 1:
+            return
+        if self.activation == "softmax":
+            hint = "and inter_loss_weight=0, since one class has no relation to others"
+            refuse_constant_softmax(f"{key}.activation", channels, hint)
+        if self.intra_loss_weight == 0:
+            hint = "one class has no relation to others, so the inter term alone would teach nothing"
+            raise ConfigError(f"{key}.intra_loss_weight", 0, "a number above 0 for scores of one channel", hint)
+        if self.inter_loss_weight > 0 and "inter" not in _said:
+            _said.add("inter")
+            text = f"{key}.inter_loss_weight adds a constant: one class has no relation to others. Set it to 0"
+            print_log(text, "current", logging.WARNING)
+
     def forward(self, logits_S: Maps, logits_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
         """The loss of one batch; the levels of a feature pyramid are summed.
 
@@ -110,6 +135,9 @@ class DISTLoss(WeightedLoss):
             Tensor: Scalar.
         """
         levels = pair_levels(logits_S, logits_T, ("logits_S", "logits_T"))
+        for student, _ in levels:
+            if student.ndim > 1:  # what else it may be is answered by the function
+                self.check_channels(student.shape[1])
         group = dist.group.WORLD if self.sync and dist.is_available() and dist.is_initialized() else None
         if self.intra_loss_weight > 0 and group is None:
             warn_of_few(min(student.shape[0] * student.shape[2:].numel() for student, _ in levels))

@@ -22,8 +22,8 @@ class DKDLoss(LogitLoss):
         beta (float): Weight of the non-target part. Defaults to 8.
         reduction (str): ``mean`` or ``batchmean``, which are the same here: the mean over what counts.
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int, optional): Positions with this label are left out. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size; published: 20 for CIFAR-100, 1 for
             ImageNet. Defaults to 0.

@@ -23,8 +23,8 @@ class KDLoss(LogitLoss):
         tau (float): Temperature. Defaults to 1.
         loss_weight (float): Weight of the loss. Defaults to 1.
         activation (str): ``softmax``, or ``sigmoid`` for one-vs-rest heads. Defaults to ``softmax``.
-        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor. The mean
             is then over anchors.
         reduction (str): ``mean`` or MMRazor's ``batchmean``, which is the same here: the mean over what counts.

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mmdist.functional.regions import BASES
+from mmdist.models.losses.channels import refuse_constant_softmax, refuse_one_class
 from mmdist.models.losses.levels import (
     Maps,
     check_num_classes,
@@ -29,7 +30,8 @@ class LogitLoss(WeightedLoss):
 
     Args:
         loss_weight (float): Weight of the loss.
-        ignore_index (int, optional): Positions with this label are left out; None: see :func:`ignored_label`.
+        ignore_index (int, optional): Positions with this label are left out. None: that of the student's head, as far
+            as the algorithm knows it, else see :func:`ignored_label`.
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size.
         warmup_iters (int): The same in iterations.
@@ -61,6 +63,22 @@ class LogitLoss(WeightedLoss):
         mask = target != ignored_label(self.ignore_index, num_classes)
         return mask & (target >= 0) & (target < num_classes) if self.needs_labels else mask
 
+    def check_channels(self, channels: int, key: str = "") -> None:
+        """Scores of so many channels can teach something.
+
+        Args:
+            channels (int): Of the scores; with ``num_classes`` they are those of several anchors.
+            key (str): Where the loss stands. Defaults to the name of its class.
+
+        Raises:
+            ConfigError: They are those of one class, whose softmax is always 1.
+        """
+        key, channels = key or type(self).__name__, self.num_classes or channels
+        if self.needs_labels:
+            refuse_one_class(key, channels)
+        elif self.kwargs().get("activation") == "softmax":
+            refuse_constant_softmax(f"{key}.activation", channels)
+
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Maps | None) -> Tensor:
         """The loss of one batch.
 
@@ -83,6 +101,8 @@ class LogitLoss(WeightedLoss):
 
     def _level(self, student: Tensor, teacher: Tensor, gt_labels: Tensor | None) -> Tensor:
         student, teacher = (anchor_rows(preds, self.num_classes) for preds in (student, teacher))
+        if student.ndim > 1:  # what else it may be is answered by the function
+            self.check_channels(student.shape[1])
         gt_labels = anchor_labels(gt_labels, self.num_classes)
         target = class_map(student, gt_labels) if self.needs_labels or gt_labels is not None else None
         mask = None if target is None or is_soft(gt_labels) else self.counts(target, student.shape[1])

@@ -19,8 +19,8 @@ class NKDLoss(LogitLoss):
         tau (float): Temperature of the non-target part. Defaults to 1.
         legacy_mask (bool): Leave the target among the "non-target" classes, as SDD's repository does.
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int, optional): Positions with this label are left out. Defaults to
-            255, and to none where that is a class of the logits, as on ImageNet.
+        ignore_index (int, optional): Positions with this label are left out. Defaults
+            to that of the student's head; where it has none, to 255, or to none if 255 is a class (ImageNet).
         num_classes (int, optional): For dense detectors, whose maps hold several anchors: classes an anchor.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
         warmup_iters (int): The same in iterations. Defaults to 0.

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from mmdist.errors import ConfigError
 from mmdist.functional import channel_relation_loss, spatial_relation_loss
-from mmdist.models.losses.levels import Maps, check_teacher, label_mask, pair_levels
+from mmdist.models.losses.levels import NO_CLASS, Maps, check_teacher, label_mask, pair_levels
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
@@ -17,19 +18,39 @@ class _FeatureRelationLoss(WeightedLoss):
 
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to that
+            of the student's head, where there is one, else 255.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
         warmup_iters (int): The same in iterations. Defaults to 0.
     """
 
     relation: Callable[..., Tensor]
     min_positions = 1
+    min_channels = 1
 
     def __init__(
-        self, loss_weight: float = 1.0, ignore_index: int = 255, warmup_epochs: int = 0, warmup_iters: int = 0
+        self,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = None,
+        warmup_epochs: int = 0,
+        warmup_iters: int = 0,
     ) -> None:
         super().__init__(loss_weight, warmup_epochs, warmup_iters)
         self.ignore_index = ignore_index
+
+    def check_channels(self, channels: int, key: str = "") -> None:
+        """Features of so many channels can teach something.
+
+        Args:
+            channels (int): Of the features.
+            key (str): Where the loss stands. Defaults to the name of its class.
+
+        Raises:
+            ConfigError: There is one channel, which has no relation to others.
+        """
+        if channels < self.min_channels:
+            hint = "mmdist.SpatialRelationLoss compares maps of one channel"
+            raise ConfigError(key or type(self).__name__, "features of one channel", "two channels or more", hint)
 
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
         """The loss of one batch.
@@ -45,8 +66,11 @@ class _FeatureRelationLoss(WeightedLoss):
         levels = pair_levels(preds_S, preds_T, ("preds_S", "preds_T"))
         loss = levels[0][0][:0].sum()  # 0, and part of the graph
         for student, teacher in levels:
+            if student.ndim > 1:  # what else it may be is answered by the function
+                self.check_channels(student.shape[1])
             if student.shape[2:].numel() >= self.min_positions:
-                mask = label_mask(student, gt_labels, self.ignore_index)
+                ignored = NO_CLASS if self.ignore_index is None else self.ignore_index
+                mask = label_mask(student, gt_labels, ignored)
                 loss = loss + type(self).relation(student, teacher, mask=mask)
         check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
         return self.weigh(loss)
@@ -64,7 +88,8 @@ class ChannelRelationLoss(_FeatureRelationLoss):
 
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to that
+            of the student's head, where there is one, else 255.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
         warmup_iters (int): The same in iterations. Defaults to 0.
 
@@ -76,6 +101,7 @@ class ChannelRelationLoss(_FeatureRelationLoss):
     """
 
     relation = staticmethod(channel_relation_loss)
+    min_channels = 2
 
 
 @MODELS.register_module()
@@ -86,7 +112,8 @@ class SpatialRelationLoss(_FeatureRelationLoss):
 
     Args:
         loss_weight (float): Weight of the loss. Defaults to 1.
-        ignore_index (int): Positions with this label are left out, when labels are given. Defaults to 255.
+        ignore_index (int, optional): Positions with this label are left out, when labels are given. Defaults to that
+            of the student's head, where there is one, else 255.
         warmup_epochs (int): Epochs in which the weight grows to its full size. Defaults to 0.
         warmup_iters (int): The same in iterations. Defaults to 0.
 

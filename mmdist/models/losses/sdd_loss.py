@@ -74,6 +74,14 @@ class SDDLoss(WeightedLoss):
         self.split = split
         self.scales = check_scales(scales)
 
+    def check_channels(self, channels: int, key: str = "SDDLoss") -> None:
+        """Scores of so many channels can teach something; see the base loss.
+
+        Raises:
+            ConfigError: They are those of one class.
+        """
+        self.base.check_channels(channels, f"{key}.base")
+
     def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
         """The loss of one batch.
 
@@ -93,6 +101,8 @@ class SDDLoss(WeightedLoss):
         return self.weigh(self.base.weigh(loss))
 
     def _level(self, student: Tensor, teacher: Tensor, gt_labels: Tensor | None) -> Tensor:
+        if student.ndim == 3:
+            self.check_channels(student.shape[1])
         target, mask = self._target(student, gt_labels)
         return sdd_loss(
             student,

@@ -159,17 +159,19 @@ class Maps:
 
 def valid_positions(target: Target, call: LossCall) -> Tensor:
     """Which positions have a label that counts: not ignored, and of a detector not left out by its head."""
-    if target.kind == PIXELS:
-        return call.label != target.ignore_index
-    if target.kind == ANCHORS and call.weight is not None:
-        return call.weight > 0
-    return call.label.new_ones(call.label.shape[:1], dtype=bool)
+    soft = call.label.is_floating_point()  # of mixup
+    valid = call.label.new_ones(call.label.shape[:1], dtype=bool) if soft else call.label != target.ignore_index
+    return valid & (call.weight > 0) if target.kind == ANCHORS and call.weight is not None else valid
 
 
 def activation(call: LossCall) -> str:
     """How the loss turns logits into probabilities."""
     one_channel = call.logits.ndim == 4 and call.logits.shape[1] == 1
-    return "sigmoid" if getattr(call.module, "use_sigmoid", False) and not one_channel else "softmax"
+    found = "sigmoid" if getattr(call.module, "use_sigmoid", False) and not one_channel else "softmax"
+    if found == "softmax" and call.logits.shape[1] == 1 and not one_channel:
+        hint = "a softmax over one class is always 1, so no position is easy or hard"
+        raise ConfigError("model.weighting", "scores of one class", "two classes, or a sigmoid loss", hint)
+    return found
 
 
 def both_sides(logits: Tensor) -> Tensor:

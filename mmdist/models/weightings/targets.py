@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from mmdist.errors import ConfigError
+from mmdist.models.ignore_index import head_ignore_index
 from mmdist.models.losses.levels import NO_CLASS, NOTHING_IGNORED
 from mmdist.models.weightings.calls import weight_parameter
 
@@ -91,7 +92,9 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         if not hasattr(head, attribute):
             wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
             raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
-        ignored = getattr(head, "ignore_index", NO_CLASS) if kind == PIXELS else NOTHING_IGNORED
+        ignored = head_ignore_index(student, path)
+        if ignored is None:
+            ignored = NO_CLASS if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
             found.append((name, module, source, ignored))
