@@ -51,6 +51,7 @@ def run() -> int:
     problems = [verdict for verdict in verdicts if verdict.problem]
     print()
     print(f"relation losses on the CPU: {_kernels()}")
+    print(f"relation losses on a GPU: {_gpu_kernels()}")
     for verdict in problems:
         print(f"error: {verdict.problem}\n       {verdict.remedy}")
     if not problems:
@@ -130,6 +131,14 @@ def _kernels() -> str:
 
     reason = _cpu_build.kernels().reason
     return f"PyTorch operations, slower, same results ({reason})" if reason else "C kernels"
+
+
+def _gpu_kernels() -> str:
+    if find_spec("torch") is None:
+        return "-"
+    from mmdist.functional import _triton_check
+
+    return _triton_check.describe()
 
 
 def _broken(problem: str, error: Exception | None, remedy: str) -> Verdict:
