@@ -82,6 +82,8 @@ LOSSES = {  # through autograd, where the definition breaks down or float32 gets
     "sigmoid": Case((2, 7, 20), "sigmoid", weighted=True, tau=4.0),
     "none": Case((2, 7, 20), "none", layout="channels_last"),
     "huge-logits": Case((2, 7, 20), scale=1e4, dtype=torch.float32),
+    "least-tau": Case((2, 7, 20), tau=1e-6, dtype=torch.float32, weighted=True),
+    "large-tau": Case((2, 7, 20), tau=1e3, dtype=torch.float32, amplified=1e3),
     "constant-student": Case((2, 7, 20), scale=0.0, dtype=torch.float32),
     "nearly-constant-student": Case((2, 7, 20), scale=1e-6, amplified=1e3),
     "one-position": Case((1, 7, 1), dtype=torch.float32),

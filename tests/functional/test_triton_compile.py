@@ -1,8 +1,8 @@
 """The Triton kernels compile for the GPUs that they are for, and keep all they hold in registers.
 
-No GPU is needed: Triton brings the tool that reads from a compiled kernel how much it keeps in memory (its stack) for want
-of registers. Compiling needs a process in which Triton does not interpret: run as a script, this file compiles the
-variants that it is given.
+No GPU is needed: Triton brings the tool that reads from a compiled kernel how much it keeps in memory, its stack, for
+want of registers. Compiling needs a process in which Triton does not interpret: run as a script, this file compiles
+the variants that it is given.
 """
 
 from __future__ import annotations
