@@ -22,10 +22,9 @@ MAX_POSITIONS = 1 << 31  # a place among them is an int32
 # Positions a tile and warps a program, the best first. Neighbours in memory are fetched 32 or 64 bytes at a time, and
 # what one thread adds up alone is cheap: as many positions and as few threads as the registers allow.
 CUTS = ((512, 4), (256, 4), (128, 4), (64, 4), (32, 4), (32, 8), (16, 8), (16, 16), (8, 16))
-# Bytes of scores of one map that a thread holds, by warps a program: more, and the compiler keeps registers in memory.
-# The first pass holds its sums besides; float64 takes two registers a number, and more for each exponential.
-MOMENTS_BYTES = {torch.float32: {4: 128, 8: 128, 16: 64}, torch.float64: {4: 96, 8: 96, 16: 64}}
-GRADIENT_BYTES = {torch.float32: {4: 160, 8: 128, 16: 64}, torch.float64: {4: 160, 8: 128, 16: 64}}
+# Bytes of scores of one map that a thread holds, by warps a program: with more, the compiler keeps registers in memory.
+# float64 takes two registers a number, and more for each exponential.
+BYTES_A_THREAD = {torch.float32: {4: 128, 8: 128, 16: 64}, torch.float64: {4: 96, 8: 96, 16: 64}}
 PROGRAMS_A_CORE = 12  # a multiple of however many (1, 2, 3, 4, 6) run on a multiprocessor at once: all end together
 
 
@@ -59,11 +58,6 @@ def fits(z: Tensor) -> bool:
     return z.shape[1] <= MAX_CLASSES and z.numel() < MAX_POSITIONS * z.shape[1]
 
 
-def cuts(z_s: Tensor, z_t: Tensor, dtype: torch.dtype) -> tuple[Tiles, Tiles]:
-    """How the two passes cut these maps, (N, C, S), up."""
-    return _cut(z_s, z_t, dtype, MOMENTS_BYTES[dtype]), _cut(z_s, z_t, dtype, GRADIENT_BYTES[dtype])
-
-
 def moments(
     z_s: Tensor,
     z_t: Tensor,
@@ -84,7 +78,7 @@ def moments(
 
     from mmdist.functional._triton_kernels import moments_kernel
 
-    cut, _ = cuts(z_s, z_t, dtype)
+    cut = cut_up(z_s, z_t, dtype)
     tiles_a_map, tiles = _count(z_s, cut.G * cut.V)
     programs = min(tiles, programs or _programs(z_s))
     counts, rows = z_s.new_empty(2, programs, dtype=dtype)
@@ -111,7 +105,7 @@ def gradient(
     if not z_s.numel():
         return grad
     z_s, z_t, out, weight = as_few_maps([z_s, z_t, grad], weight)
-    _, cut = cuts(z_s, z_t, dtype)
+    cut = cut_up(z_s, z_t, dtype)
     tiles_a_map, tiles = _count(z_s, cut.G * cut.V)
 
     from mmdist.functional._triton_kernels import gradient_kernel
@@ -148,15 +142,15 @@ def as_few_maps(maps: list[Tensor], weight: Tensor | None) -> tuple[Any, ...]:
     return *maps, weight
 
 
-def _cut(z_s: Tensor, z_t: Tensor, dtype: torch.dtype, bytes_a_thread: dict[int, int]) -> Tiles:
-    """How to cut, by what a thread's registers hold and by what is contiguous in memory."""
+def cut_up(z_s: Tensor, z_t: Tensor, dtype: torch.dtype) -> Tiles:
+    """How to cut maps (N, C, S) up, by what a thread's registers hold and by what is contiguous in memory."""
     _, size, positions = z_s.shape
     vector = 16 // dtype.itemsize  # scores of one load, which for half precision takes 8 bytes
     together = all(_loads_together(z) for z in (z_s, z_t))
     for block, warps in CUTS:
         R = max(_power_of_2(-(-size // 16)), vector * warps * 32 // block)
         K = -(-size // R)
-        if R * K * block * dtype.itemsize <= bytes_a_thread[warps] * warps * 32:
+        if R * K * block * dtype.itemsize <= BYTES_A_THREAD[dtype][warps] * warps * 32:
             break
     block = min(block, _power_of_2(positions))
     V = min(block, vector)

@@ -160,7 +160,7 @@ def _variant(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype:
     maps = *_triton.as_few_maps([z_s, z_t], None)[:2], z_s
     layout = tuple((step == 1, step % 16 == 0) for z in maps for step in (*z.stride(), z.data_ptr()))
     kind = z_s.device, z_s.dtype, z_t.dtype, dtype, z_s.shape[1], weight is not None
-    return *kind, spec.activation, spec.rows, spec.columns, layout, *_triton.cuts(*maps[:2], dtype)
+    return *kind, spec.activation, spec.rows, spec.columns, layout, _triton.cut_up(*maps[:2], dtype)
 
 
 def _fault(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> str:
@@ -188,8 +188,9 @@ def _fault(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: t
 
 def _sample(z_s: Tensor, z_t: Tensor, weight: Tensor | None, tau: float) -> tuple[Tensor, Tensor, Tensor | None]:
     """Made-up scores and weights of two maps and some tiles, laid out as those of the call; no random state is used."""
-    images, classes, positions = (z_s.shape[0], *z_s.shape[1:])
-    whole = max(16, *(cut.G * cut.V for cut in _triton.cuts(z_s, z_t, torch.float32)))
+    images, classes, positions = z_s.shape
+    cut = _triton.cut_up(z_s, z_t, torch.float32)
+    whole = max(16, cut.G * cut.V)
     shape = (min(2, images), classes, min(positions, TILES * whole + positions % whole))
     generator = torch.Generator().manual_seed(0)
     maps = [2 * tau * torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu") for _ in range(2)]
