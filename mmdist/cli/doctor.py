@@ -31,6 +31,7 @@ def run() -> int:
     print(_table(("", "fix", "state", "why"), [_fix_cells(fix) for fix in _fixes(trials)]))
     print()
     print(f"relation losses on the CPU: {_kernels()}")
+    print(f"relation losses on a GPU: {_gpu_kernels()}")
     for note in dict.fromkeys(note for trial in trials for note in trial.notes):
         print(f"note: {note}")
     problems = [verdict for verdict in verdicts if verdict.problem]
@@ -79,6 +80,14 @@ def _kernels() -> str:
 
     reason = _cpu_build.kernels().reason
     return f"PyTorch operations, slower, same results ({reason})" if reason else "C kernels"
+
+
+def _gpu_kernels() -> str:
+    if find_spec("torch") is None:
+        return "-"
+    from mmdist.functional import _triton_check
+
+    return _triton_check.describe()
 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:

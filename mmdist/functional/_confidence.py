@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmdist.functional import _cpu
 from mmdist.functional._blocked import BLOCK
-from mmdist.functional.checks import compute_dtype, require
+from mmdist.functional.checks import check_dense, compute_dtype, require
 
 DEVICE_BLOCK = 1 << 22  # scores in a block on a GPU, where calls cost more than memory
 
@@ -36,12 +36,12 @@ def confidence(logits: Tensor, label: Tensor, ignore_index: int, align_corners: 
     Raises:
         ValueError: A label that is no class.
     """
-    probability = torch.empty(label.shape, dtype=compute_dtype(logits), device=logits.device)
+    probability = logits.new_empty(label.shape, dtype=compute_dtype(logits))
     if not label.numel():
         return probability
     classes = logits.shape[1] + (activation == "sigmoid")
     message = f"label must be in [0, {classes}) or ignore_index = {ignore_index}"
-    if _takes_kernels(logits, activation):
+    if _takes_kernels(logits, label, activation):
         found = _cpu.label_probability(logits, label, ignore_index, _places(logits, label, align_corners))
         if found is None:
             raise ValueError(message)
@@ -79,6 +79,7 @@ def check_label(label: Tensor, logits: Tensor) -> Tensor:
             "label must be integers, or (N, C) floating point for (N, C) logits, "
             f"got {getattr(label, 'dtype', type(label).__name__)}"
         )
+    check_dense("label", label)
     if label.ndim != logits.ndim - 1 or label.shape[0] != logits.shape[0]:
         raise ValueError(
             f"label must be (N, *label size) with {logits.ndim - 2} spatial dimensions and N = {logits.shape[0]} "
@@ -94,9 +95,9 @@ def check_label(label: Tensor, logits: Tensor) -> Tensor:
     return label.long()
 
 
-def _takes_kernels(logits: Tensor, activation: str) -> bool:
+def _takes_kernels(logits: Tensor, label: Tensor, activation: str) -> bool:
     maps = activation == "softmax" and logits.ndim == 4 and logits.dtype == torch.float32
-    return maps and not torch.compiler.is_compiling() and _cpu.available(logits, logits)
+    return maps and _cpu.available(logits, logits, label)
 
 
 def _places(logits: Tensor, label: Tensor, align_corners: bool) -> list[tuple[Tensor, Tensor, Tensor]] | None:
@@ -137,7 +138,7 @@ def _blocks(logits: Tensor, size: Sequence[int], align_corners: bool) -> Iterato
 
 def _neighbours(length: int, size: int, align_corners: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """For each of ``size`` rows, the rows above and below it among ``length``, and the share of the one below."""
-    ramp = torch.arange(length, dtype=torch.float64).view(1, 1, -1)
+    ramp = torch.arange(length, dtype=torch.float64, device="cpu").view(1, 1, -1)
     place = F.interpolate(ramp, size, mode="linear", align_corners=align_corners).flatten()
     above = place.long()
     return above.to(device), (above + 1).clamp_max(length - 1).to(device), (place - above).to(device)

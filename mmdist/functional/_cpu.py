@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmdist.functional import _cpu_build
 from mmdist.functional._blocked import Coefficients, Spec
+from mmdist.functional._memory import addressable
 from mmdist.functional._moments import Moments, merge_blocks
 from mmdist.functional._plain import EPS, STILL
 
@@ -72,16 +73,16 @@ class _Request(ctypes.Structure):
     ]
 
 
-def available(z_s: Tensor, z_t: Tensor) -> bool:
-    """Whether the kernels take these scores: on the CPU, float32 or bfloat16, and built."""
-    known = z_s.dtype in DTYPES and z_t.dtype in DTYPES
-    return known and z_s.device.type == "cpu" and _cpu_build.kernels().library is not None
+def available(z_s: Tensor, z_t: Tensor, weight: Tensor | None = None) -> bool:
+    """Whether the kernels take these scores and weights: on the CPU, float32 or bfloat16, and built."""
+    known = z_s.dtype in DTYPES and z_t.dtype in DTYPES and z_s.device.type == "cpu"
+    return known and addressable(z_s, z_t, weight) and _cpu_build.kernels().library is not None
 
 
 def moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Moments:
     """First pass; see :func:`mmdist.functional._blocked.moments`."""
     problem, size = _Problem(z_s, spec), z_s.shape[1]
-    out = torch.zeros(problem.threads, 2 + 5 * size, dtype=torch.float64)
+    out = torch.zeros(problem.threads, 2 + 5 * size, dtype=torch.float64, device="cpu")
     weight = None if weight is None else weight.contiguous()
     _run("relation_moments", problem, _Map(z_s), _Map(z_t), _address(weight), out.data_ptr())
     values = out[:, 2:].view(-1, 5, size)
@@ -119,7 +120,7 @@ def label_probability(
         Tensor | None: (N, H, W); None where a label is no class.
     """
     label = label.contiguous()
-    out = torch.empty(label.shape)
+    out = torch.empty(label.shape, dtype=torch.float32, device="cpu")  # whatever the defaults are
     threads = 1 if label.numel() * logits.shape[1] < ALONE_BELOW else torch.get_num_threads()
     tables = [_Places(*(x.data_ptr() for x in axis)) for axis in places] if places else [_Places(), _Places()]
     sizes = (*logits.shape[:2], *label.shape[1:], ignore_index, threads, *logits.stride())

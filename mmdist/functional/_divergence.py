@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdist.functional.checks import check_choice, check_pair, check_target, compute_dtype, position_weight
+from mmdist.functional.checks import check_choice, check_pair, check_target, compute_dtype, near_one, position_weight
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -66,6 +66,8 @@ def prepare_target(target: Tensor, logits: Tensor, mask: Tensor | None) -> Tenso
 
 def reduce(values: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Weigh the values of the positions; 'mean' is over what counts, 0 if nothing does."""
+    if weight is not None and reduction == "mean":
+        weight, _ = near_one(weight)
     if weight is not None:
         values = values * weight
     if reduction == "none":

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmdist.functional._plain import EPS, STILL
+
 
 class Moments(NamedTuple):
     """Weighted statistics of the activated scores of some positions, student p and teacher q, in float64.
@@ -29,6 +31,10 @@ class Moments(NamedTuple):
     var_s: Tensor
     var_t: Tensor
     cov: Tensor
+
+    def scaled(self, by: float | Tensor) -> Moments:
+        """The statistics with all weights times a number."""
+        return Moments(self.count * by, self.rows * by, self.mean_s, self.mean_t, *(x * by for x in self[4:]))
 
 
 def merge_blocks(count: Tensor, rows: Tensor, mean: Tensor, second: Tensor) -> Moments:
@@ -70,3 +76,28 @@ def merge_ranks(local: Moments, group: dist.ProcessGroup) -> Moments:
     )
     dist.all_reduce(second, group=group)
     return Moments(count, rows, mean[0], mean[1], *second.view(3, size))
+
+
+def correlate_columns(total: Moments, guard_rel: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean distance of the classes' columns, and its derivatives by p and by q as factors of their centred values.
+
+    Args:
+        total (Moments): Of all positions.
+        guard_rel (float): A student column whose spread is at most this share of its norm gets no gradient.
+        dtype (torch.dtype): The scores were computed in.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: Scalar, (C,) and (C,), float64.
+    """
+    norm_s, norm_t = total.var_s.sqrt(), total.var_t.sqrt()
+    product = norm_s * norm_t + EPS
+    # A teacher's spread that is rounding points nowhere: the distance is 1, whatever the student does.
+    still = STILL * torch.finfo(dtype).eps
+    flat = total.var_t <= still**2 * (total.var_t + total.count * total.mean_t**2)
+    correlation = (total.cov / product).masked_fill(flat, 0)
+    if guard_rel:
+        flat = flat | (total.var_s <= guard_rel**2 * (total.var_s + total.count * total.mean_s**2))
+    col_t = -1 / product
+    col_s = correlation / product * torch.where(norm_s > 0, norm_t / norm_s, 0)
+    size = total.cov.numel()
+    return (1 - correlation).mean(), col_s.masked_fill(flat, 0) / size, col_t.masked_fill(flat, 0) / size

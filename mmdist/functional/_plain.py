@@ -18,7 +18,7 @@ def pearson_distance(
     dims: tuple[int, ...],
     weight: Tensor | None = None,
     guard_rel: float = 1e-4,
-    eps: float = EPS,
+    eps: float | Tensor = EPS,
 ) -> Tensor:
     r"""One minus the (weighted) Pearson correlation over ``dims``, which stay in the shape as 1.
 
@@ -30,7 +30,7 @@ def pearson_distance(
         dims (tuple[int, ...]): The dimensions to correlate over.
         weight (Tensor, optional): Weights of the elements, broadcastable to the inputs; None = all 1.
         guard_rel (float): Where the spread of ``x_s`` is at most this share of its norm, it gets no gradient.
-        eps (float): Added to the product of the norms. Defaults to 1e-8.
+        eps (float | Tensor): Added to the product of the norms. Defaults to 1e-8.
 
     Returns:
         Tensor: In [0, 2]; 1 where one side is constant, or nothing counts.
@@ -63,8 +63,15 @@ def pearson_distance(
     c_s, c_t = x_s - mean_s, x_t - mean_t
     norm_s, norm_t = norm(c_s), norm(c_t)
     correlation = total(c_s * c_t) / (norm_s * norm_t + eps)
-    if guard_rel:  # |x|^2 = |c|^2 + n mean^2
-        square = norm_s.detach().square()
-        flat = square <= (guard_rel**2 * (square + count * mean_s.detach().square())).clamp_min(2 * tiny)
+    # Where a spread is rounding: |x|^2 = |c|^2 + n mean^2.
+    still = _at_most(STILL * torch.finfo(x_s.dtype).eps, norm_t, count * mean_t.square(), tiny)
+    correlation = correlation.masked_fill(still, 0)  # a teacher that points nowhere: 1, whatever the student does
+    if guard_rel:
+        flat = _at_most(guard_rel, norm_s.detach(), count * mean_s.detach().square(), tiny)
         correlation = torch.where(flat, correlation.detach(), correlation)
     return 1 - correlation
+
+
+def _at_most(share: float, norm: Tensor, of_mean: Tensor, tiny: float) -> Tensor:
+    square = norm.square()
+    return square <= (share**2 * (square + of_mean)).clamp_min(2 * tiny)

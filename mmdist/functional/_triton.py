@@ -17,13 +17,14 @@ from mmdist.functional._moments import Moments, merge_blocks
 
 MIN_TRITON = (3, 3)  # the first one whose kernels can hold tuples of blocks
 MIN_CAPABILITY = (8, 0)  # the least Triton supports
-MAX_CLASSES = 1024  # in the registers of one program
+MAX_CLASSES = 1024  # in the registers of one program; more are left to the blocked form
+MAX_POSITIONS = 1 << 31  # a place among them is an int32
 # Positions a tile and warps a program, the best first. Neighbours in memory are fetched 32 or 64 bytes at a time, and
 # what one thread adds up alone is cheap: as many positions and as few threads as the registers allow.
-CUTS = ((512, 4), (256, 4), (128, 4), (64, 4), (32, 4), (32, 8), (16, 8), (16, 16))
-BYTES_A_THREAD = {4: 192, 8: 192, 16: 128}  # scores of one map: 48 in float32, 32 where a thread has half the registers
-# So 3 programs of 4 warps, not 2, run on a multiprocessor at once, for 1 to 3 % more instructions (sm_90).
-MAX_REGISTERS = 168
+CUTS = ((512, 4), (256, 4), (128, 4), (64, 4), (32, 4), (32, 8), (16, 8), (16, 16), (8, 16))
+# Bytes of scores of one map that a thread holds, by warps a program: with more, the compiler keeps registers in memory.
+# float64 takes two registers a number, and more for each exponential.
+BYTES_A_THREAD = {torch.float32: {4: 128, 8: 128, 16: 64}, torch.float64: {4: 96, 8: 96, 16: 64}}
 PROGRAMS_A_CORE = 12  # a multiple of however many (1, 2, 3, 4, 6) run on a multiprocessor at once: all end together
 
 
@@ -52,21 +53,34 @@ def available(z: Tensor) -> bool:
     return z.is_cuda and _installed() and torch.cuda.get_device_capability(z.device) >= MIN_CAPABILITY
 
 
-def moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Moments:
-    """First pass: read both maps once. Arguments and result are those of :func:`mmdist.functional._blocked.moments`."""
+def fits(z: Tensor) -> bool:
+    """Whether these kernels are made for logits (N, C, *spatial) of this size."""
+    return z.shape[1] <= MAX_CLASSES and z.numel() < MAX_POSITIONS * z.shape[1]
+
+
+def moments(
+    z_s: Tensor,
+    z_t: Tensor,
+    weight: Tensor | None,
+    spec: Spec,
+    dtype: torch.dtype,
+    programs: int | None = None,
+) -> Moments:
+    """First pass: read both maps once. Arguments and result are those of :func:`mmdist.functional._blocked.moments`.
+
+    ``programs`` is how many programs share the tiles, where the GPU shall not decide.
+    """
     size = z_s.shape[1]
     if not z_s.numel():
         nothing = z_s.new_zeros(0, dtype=dtype)
         return merge_blocks(nothing, nothing, nothing.new_zeros(0, 2, size), nothing.new_zeros(0, 3, size))
-    z_s, z_t, weight = _as_few_maps([z_s, z_t], weight)
-    if size > MAX_CLASSES:
-        return _wide_moments(z_s, z_t, weight, spec, dtype)
+    z_s, z_t, weight = as_few_maps([z_s, z_t], weight)
 
     from mmdist.functional._triton_kernels import moments_kernel
 
-    cut = _cut(z_s, z_t, dtype)
+    cut = cut_up(z_s, z_t, dtype)
     tiles_a_map, tiles = _count(z_s, cut.G * cut.V)
-    programs = min(tiles, _programs(z_s))
+    programs = min(tiles, programs or _programs(z_s))
     counts, rows = z_s.new_empty(2, programs, dtype=dtype)
     new = z_s.new_empty if spec.columns else z_s.new_zeros
     means, seconds = new(programs, 2, size, dtype=dtype), new(programs, 3, size, dtype=dtype)
@@ -90,62 +104,20 @@ def gradient(
     grad = torch.empty_like(z_s)
     if not z_s.numel():
         return grad
-    z_s, z_t, out, weight = _as_few_maps([z_s, z_t, grad], weight)
-    size = z_s.shape[1]
-    wide = size > MAX_CLASSES
-    cut = _wide_cut(z_s) if wide else _cut(z_s, z_t, dtype)
+    z_s, z_t, out, weight = as_few_maps([z_s, z_t, grad], weight)
+    cut = cut_up(z_s, z_t, dtype)
     tiles_a_map, tiles = _count(z_s, cut.G * cut.V)
 
-    from mmdist.functional import _triton_kernels, _triton_wide
+    from mmdist.functional._triton_kernels import gradient_kernel
 
-    kernel = _triton_wide.wide_gradient_kernel if wide else _triton_kernels.gradient_kernel
-    options = _wide_options(cut, weight, spec, dtype) if wide else _options(cut, z_s, weight, spec, dtype)
-    if wide:
-        options |= {"ROWS": spec.rows, "COLUMNS": spec.columns}
     with torch.cuda.device_of(z_s):
-        kernel[(tiles,)](
+        gradient_kernel[(tiles,)](
             z_s, z_t, z_s if weight is None else weight, out, *(x.contiguous() for x in by),
             z_s.shape[2], tiles_a_map,
             *z_s.stride(), *z_t.stride(), *_strides(weight), *out.stride(), *_inverse(spec.tau), spec.guard_rel,
-            C=size, **options,
+            C=z_s.shape[1], **_options(cut, z_s, weight, spec, dtype),
         )  # fmt: skip
     return grad
-
-
-def _wide_moments(z_s: Tensor, z_t: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> Moments:
-    """:func:`moments` where the classes do not fit into registers: the columns are read in a pass of their own."""
-    from mmdist.functional._triton_wide import columns_kernel, rows_kernel
-
-    cut = _wide_cut(z_s)
-    maps, size, positions = z_s.shape
-    tiles_a_map, tiles = _count(z_s, cut.G)
-    programs = min(tiles, -(-_programs(z_s) // cut.K))
-    rows, norms = z_s.new_zeros(tiles, dtype=dtype), z_s.new_empty(4, maps * positions, dtype=dtype)
-    counts, means, seconds = (z_s.new_zeros(programs, *shape, dtype=dtype) for shape in ((), (2, size), (3, size)))
-    if not spec.columns:
-        counts[0] = maps * positions if weight is None else weight.sum()
-    scores = z_s, z_t, z_s if weight is None else weight
-    strides = *z_s.stride(), *z_t.stride(), *_strides(weight), *_inverse(spec.tau)
-    options = {"C": size, **_wide_options(cut, weight, spec, dtype)}
-    with torch.cuda.device_of(z_s):
-        rows_kernel[(tiles,)](
-            *scores, rows, norms, positions, tiles_a_map, maps * positions, *strides, ROWS=spec.rows, **options
-        )
-        if spec.columns:
-            columns_kernel[(programs, cut.K)](
-                *scores,
-                norms,
-                counts,
-                means,
-                seconds,
-                positions,
-                tiles_a_map,
-                tiles,
-                maps * positions,
-                *strides,
-                **options,
-            )
-    return merge_blocks(counts, rows, means, seconds)
 
 
 @functools.cache
@@ -157,7 +129,7 @@ def _installed() -> bool:
     return tuple(int(part) for part in triton.__version__.split(".")[:2]) >= MIN_TRITON
 
 
-def _as_few_maps(maps: list[Tensor], weight: Tensor | None) -> tuple[Any, ...]:
+def as_few_maps(maps: list[Tensor], weight: Tensor | None) -> tuple[Any, ...]:
     """The same memory as one (1, C, N S) map where the strides allow it: full tiles however small the maps are."""
     n, size, s = maps[0].shape
     if s == 1:
@@ -170,15 +142,15 @@ def _as_few_maps(maps: list[Tensor], weight: Tensor | None) -> tuple[Any, ...]:
     return *maps, weight
 
 
-def _cut(z_s: Tensor, z_t: Tensor, dtype: torch.dtype) -> Tiles:
-    """How to cut, by what a thread's registers hold and by what is contiguous in memory."""
+def cut_up(z_s: Tensor, z_t: Tensor, dtype: torch.dtype) -> Tiles:
+    """How to cut maps (N, C, S) up, by what a thread's registers hold and by what is contiguous in memory."""
     _, size, positions = z_s.shape
     vector = 16 // dtype.itemsize  # scores of one load, which for half precision takes 8 bytes
     together = all(_loads_together(z) for z in (z_s, z_t))
     for block, warps in CUTS:
         R = max(_power_of_2(-(-size // 16)), vector * warps * 32 // block)
         K = -(-size // R)
-        if R * K * block * dtype.itemsize <= BYTES_A_THREAD[warps] * warps * 32:
+        if R * K * block * dtype.itemsize <= BYTES_A_THREAD[dtype][warps] * warps * 32:
             break
     block = min(block, _power_of_2(positions))
     V = min(block, vector)
@@ -189,11 +161,6 @@ def _loads_together(z: Tensor) -> bool:
     """Whether Triton can tell that a thread may load several positions at once: it looks for multiples of 16."""
     far = (z.stride(1), z.data_ptr()) if z.shape[0] == 1 else (z.stride(0), z.stride(1), z.data_ptr())
     return z.stride(2) == 1 and all(x % 16 == 0 for x in far)
-
-
-def _wide_cut(z: Tensor) -> Tiles:
-    R, P = (256, 8) if z.stride(1) == 1 and z.stride(2) != 1 else (32, 32)
-    return Tiles(R, -(-z.shape[1] // R), min(P, _power_of_2(z.shape[2])), 1, False, 4)
 
 
 def _count(z: Tensor, block: int) -> tuple[int, int]:
@@ -225,7 +192,9 @@ def _inverse(tau: float) -> tuple[float, float]:
 
 
 def _options(cut: Tiles, z: Tensor, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> dict[str, Any]:
-    options = {
+    import triton.language as tl
+
+    return {
         "R": cut.R,
         "K": cut.K,
         "G": cut.G,
@@ -233,24 +202,9 @@ def _options(cut: Tiles, z: Tensor, weight: Tensor | None, spec: Spec, dtype: to
         "SPREAD": cut.spread,
         "TAIL": z.shape[2] % (cut.G * cut.V) != 0,
         "WEIGHTED": weight is not None,
+        "ACTIVATION": spec.activation,
         "ROWS": spec.rows,
         "COLUMNS": spec.columns,
-        **_common(cut, spec, dtype),
-    }
-    if z.is_cuda and torch.version.hip is None and cut.warps == 4 and dtype == torch.float32:
-        options["maxnreg"] = MAX_REGISTERS
-    return options
-
-
-def _wide_options(cut: Tiles, weight: Tensor | None, spec: Spec, dtype: torch.dtype) -> dict[str, Any]:
-    return {"R": cut.R, "P": cut.G, "WEIGHTED": weight is not None, **_common(cut, spec, dtype)}
-
-
-def _common(cut: Tiles, spec: Spec, dtype: torch.dtype) -> dict[str, Any]:
-    import triton.language as tl
-
-    return {
-        "ACTIVATION": spec.activation,
         "DTYPE": tl.float64 if dtype == torch.float64 else tl.float32,
         "num_warps": cut.warps,
         "enable_fp_fusion": True,  # Triton 3.10 no longer does by default

@@ -13,6 +13,8 @@ from torch import Tensor
 from mmdist.errors import spelling_hint
 from mmdist.functional.checks import (
     check_choice,
+    check_dense,
+    check_integers,
     check_non_negative,
     check_pair,
     check_target,
@@ -58,6 +60,7 @@ def pool_regions(x: Tensor, scales: Sequence[int] = (1, 2, 4), *, nested: bool =
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise TypeError(f"x must be a floating-point tensor, got {getattr(x, 'dtype', type(x).__name__)}")
+    check_dense("x", x)
     if x.ndim != 4 or not x.shape[2:].numel():
         raise ValueError(f"x must be (N, D, H, W) with a pixel at least, got shape {tuple(x.shape)}")
     scales = check_scales(scales)
@@ -110,8 +113,7 @@ def region_labels(
         >>> region_labels(labels, (1, 2), num_classes=3)[0].tolist()
         [[0, 0, 1, 0, 2]]
     """
-    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must be integers, got {getattr(labels, 'dtype', type(labels).__name__)}")
+    check_integers("labels", labels)
     if labels.ndim != 3:
         raise ValueError(f"labels must be (N, H, W), got shape {tuple(labels.shape)}")
     scales = check_scales(scales)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mmdist.functional import _cpu
 from mmdist.functional._blocked import Spec
-from mmdist.functional._plain import pearson_distance
+from mmdist.functional._memory import addressable
+from mmdist.functional._plain import EPS, pearson_distance
 from mmdist.functional._streaming import as_maps, streaming_relation
 from mmdist.functional.checks import (
     check_choice,
@@ -18,6 +19,7 @@ from mmdist.functional.checks import (
     check_target,
     compute_dtype,
     full_precision,
+    near_one,
     position_weight,
 )
 
@@ -252,20 +254,31 @@ def _relation(
     with full_precision(x_s):
         dtype = compute_dtype(x_s)
         w = position_weight(x_s, mask, weight)
+        w, top = (None, None) if w is None else near_one(w)
         x_t = x_t.detach()
-        if group is None and (torch.compiler.is_compiling() or _better_plain(x_s, x_t)):
-            return _plain_relation(as_maps(x_s).to(dtype), as_maps(x_t).to(dtype), w, spec, row_weight, column_weight)
+        if group is None and _better_plain(x_s, x_t, w):
+            maps = as_maps(x_s).to(dtype), as_maps(x_t).to(dtype)
+            return _plain_relation(*maps, w, top, spec, row_weight, column_weight)
         return streaming_relation(
-            x_s, x_t, w, spec, row_weight=row_weight, column_weight=column_weight, dtype=dtype, group=group
+            x_s, x_t, w, top, spec, row_weight=row_weight, column_weight=column_weight, dtype=dtype, group=group
         )
 
 
-def _better_plain(x_s: Tensor, x_t: Tensor) -> bool:
-    return x_s.numel() <= PLAIN_BELOW and not _cpu.available(x_s, x_t)
+def _better_plain(x_s: Tensor, x_t: Tensor, w: Tensor | None) -> bool:
+    """Whether the formula and autograd are best: for a few scores, and for whatever is no ordinary memory."""
+    if not addressable(x_s, x_t, w):
+        return True
+    return x_s.numel() <= PLAIN_BELOW and not _cpu.available(x_s, x_t, w)
 
 
 def _plain_relation(
-    x_s: Tensor, x_t: Tensor, w: Tensor | None, spec: Spec, row_weight: float, column_weight: float
+    x_s: Tensor,
+    x_t: Tensor,
+    w: Tensor | None,
+    top: Tensor | None,
+    spec: Spec,
+    row_weight: float,
+    column_weight: float,
 ) -> Tensor:
     if w is not None:
         w = w.reshape(x_s.shape[0], 1, x_s.shape[2])
@@ -278,7 +291,8 @@ def _plain_relation(
         rows = pearson_distance(y_s, y_t, dims=(1,), guard_rel=spec.guard_rel)
         loss = loss + row_weight * (rows if w is None else rows * w).sum() / count
     if spec.columns and positions:
-        columns = pearson_distance(y_s, y_t, dims=(0, 2), weight=w, guard_rel=spec.guard_rel).mean()
+        eps = EPS if top is None else EPS / top  # beside a product of weights, which were divided by it
+        columns = pearson_distance(y_s, y_t, dims=(0, 2), weight=w, guard_rel=spec.guard_rel, eps=eps).mean()
         loss = loss + column_weight * (columns if w is None else columns * (w > 0).any())
     return loss
 
