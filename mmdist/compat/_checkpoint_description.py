@@ -14,7 +14,7 @@ ONE_CYCLE = "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"
 STATISTICS = ("min", "max", "mean", "current")
 CURVES = ("_annealing_cos", "_annealing_linear")
 MOST_DIMENSIONS, LONGEST_DIMENSION = 32, 2**48
-DEEPEST, MOST_VALUES = 100, 50_000_000
+DEEPEST, MOST_VALUES = 100, 5_000_000
 
 STORAGES = {
     name: dtype.itemsize for dtype, name in torch.storage._dtype_to_storage_type_map().items() if name[0] != "Q"

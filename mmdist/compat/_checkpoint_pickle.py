@@ -18,7 +18,7 @@ from mmdist.compat._checkpoint_description import Made, Name, Table, damaged, re
 from mmdist.compat._checkpoint_rules import Rules
 from mmdist.errors import printable
 
-MOST_STEPS = 2_000_000  # a file of one-byte instructions would fill the memory; a large detector's has 300,000
+MOST_STEPS = 2_000_000  # each can take memory; a ResNet-50 with its optimizer needs 26,000
 LONGEST_NUMBER = 17  # bytes: the state of a 128-bit generator is the longest that is written
 
 _FIXED = {b"J": (4, "<i"), b"K": (1, "<B"), b"M": (2, "<H"), b"G": (8, ">d")}

@@ -25,7 +25,8 @@ from mmdist.errors import CheckpointError
 
 PACKAGES = {*MODULE2PACKAGE, "mmcv", "mmdist", "mmengine"}
 WANTED = ("model", "default_scope", "data_preprocessor", "custom_imports")
-FILE = re.compile(r"://|\.(py|pkl|pickle)$")
+# An address, a path that leaves the place where it is looked for, or a file that a class may open
+FILE = re.compile(r"://|^[/~\\]|^[A-Za-z]:[/\\]|\.\.[/\\]|\.(py|pyc|so|pkl|pickle|ya?ml|json|pth?|ckpt|np[yz])$", re.I)
 NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 
@@ -125,7 +126,7 @@ def _value(node: ast.expr) -> Any:
 
 def _import_known(imports: Any, path: str) -> None:
     names = imports.get("imports", []) if isinstance(imports, dict) else []
-    for name in [names] if isinstance(names, str) else names:
+    for name in names if isinstance(names, list | tuple) else [names]:
         if str(name).partition(".")[0] not in PACKAGES:
             _refuse(path, f"its config imports {name!r}, which is no package of OpenMMLab's")
         with missing_package(f"{path}: custom_imports"):
