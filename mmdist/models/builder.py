@@ -15,8 +15,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmrazor.registry import MODELS
 from torch import Tensor
 
+from mmdist import compat
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest, printable
 from mmdist.models.loading import prepare_loading, without_wrapper
+
+compat.apply()  # again: mmengine's runner, which has the loader of weights, is imported by now
 
 ModelSource = str | dict | BaseModel
 

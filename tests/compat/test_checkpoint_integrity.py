@@ -21,9 +21,8 @@ CONTENT = {"state_dict": {"a": torch.arange(300.0), "b": torch.ones(3, dtype=tor
 
 def same(content: dict) -> bool:
     state = content["state_dict"]
-    return content["meta"] == CONTENT["meta"] and all(
-        torch.equal(v, state[k]) for k, v in CONTENT["state_dict"].items()
-    )
+    equal = all(torch.equal(value, state[name]) for name, value in CONTENT["state_dict"].items())
+    return equal and content["meta"] == CONTENT["meta"]
 
 
 def flip(path: Path, position: int, bit: int = 0) -> None:
