@@ -65,8 +65,12 @@ def _encode(rules: Rules, text: Any, encoding: Any = None) -> bytes | None:
     return text.encode("latin1") if isinstance(text, str) and encoding in LATIN else None
 
 
-def _bytearray(rules: Rules, text: Any = "", encoding: Any = "latin-1") -> bytes | None:
-    return _encode(rules, text, encoding)
+def _bytearray(rules: Rules, content: Any = b"", encoding: Any = "latin-1") -> bytes | None:
+    return content if isinstance(content, bytes) else _encode(rules, content, encoding)  # a number would be a length
+
+
+def _no_bytes(rules: Rules) -> bytes:
+    return b""  # which a pickle names by its class
 
 
 def _ordered(rules: Rules, items: Any = ()) -> Table | None:
@@ -165,6 +169,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "builtins.set": _set,
     "builtins.complex": _complex,
     "builtins.bytearray": _bytearray,
+    "builtins.bytes": _no_bytes,
     "builtins.getattr": _method,
     "_codecs.encode": _encode,
     "numpy.dtype": _dtype,

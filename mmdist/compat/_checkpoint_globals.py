@@ -38,12 +38,16 @@ def allow_list() -> Iterator[None]:
 
 
 def _allowed() -> list[Any]:
-    allowed: list[Any] = [(_guarded_getattr, "builtins.getattr")]
+    allowed: list[Any] = [(_guarded_getattr, "builtins.getattr"), (_no_bytes, "builtins.bytes")]
     if find_spec("numpy") is not None:
         allowed += _numpy_globals()
     if find_spec("mmengine") is not None:
         allowed += [(_history_buffer(), HISTORY), (_OneCycle, ONE_CYCLE)]
     return allowed
+
+
+def _no_bytes() -> bytes:
+    return b""
 
 
 def _numpy_globals() -> list[Any]:

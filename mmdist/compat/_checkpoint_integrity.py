@@ -64,8 +64,11 @@ def name_hash(name: str) -> str:
 
 
 def _is_date(digits: str) -> bool:
+    """Eight digits, perhaps with a time of day behind them."""
+    if not digits.isdecimal() or len(digits) not in (8, 10, 12, 14):
+        return False
     try:
-        return 1990 <= datetime.strptime(digits, "%Y%m%d").year < 2100
+        return 1990 <= datetime.strptime(digits[:8], "%Y%m%d").year < 2100
     except ValueError:
         return False
 

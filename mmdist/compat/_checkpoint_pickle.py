@@ -8,6 +8,7 @@ passes is handed to torch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pickle import UnpicklingError
@@ -19,6 +20,7 @@ from mmdist.compat._checkpoint_rules import Rules
 from mmdist.errors import printable
 
 MOST_STEPS = 2_000_000  # each can take memory; a ResNet-50 with its optimizer needs 26,000
+LARGE = 2**20  # bytes at once
 LONGEST_NUMBER = 17  # bytes: the state of a 128-bit generator is the longest that is written
 
 _FIXED = {b"J": (4, "<i"), b"K": (1, "<B"), b"M": (2, "<H"), b"G": (8, ">d")}
@@ -75,6 +77,10 @@ class _Machine:
         raise damaged(f"it has more than {MOST_STEPS:,} steps")
 
     def _read(self, count: int) -> bytes:
+        if count > LARGE:  # a file object would take the memory first, and look what there is then
+            place = self.file.tell()
+            count = min(count, self.file.seek(0, os.SEEK_END) - place + 1)
+            self.file.seek(place)
         data = self.file.read(count)
         if len(data) != count:
             raise damaged("it is cut short")

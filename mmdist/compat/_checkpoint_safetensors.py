@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmdist.errors import CheckpointError, MissingPackageError
 DIGEST, METADATA = "sha256", "__metadata__"
 META = {"dataset_meta": dict, "epoch": int, "iter": int, "weights": str, "mmdist_version": str}
 LONGEST_HEAD = 10**8  # bytes, as the format has it
+STRING, BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(r"[\[\]{}]")
 DEEPEST, LARGEST = 20, 2**63  # of a data set's description, which is lists of names and colours
 
 
@@ -137,9 +139,19 @@ def _head(file: BinaryIO, path: Path) -> dict[str, Any]:
     if size > min(LONGEST_HEAD, os.fstat(file.fileno()).st_size - 8):
         raise CheckpointError(f"{path} cannot be read: it is cut short: copy or download it again")
     try:
-        return json.loads(file.read(size), object_pairs_hook=_without_doubles)
-    except (ValueError, RecursionError) as error:
+        return _parse(file.read(size).decode())
+    except ValueError as error:
         raise CheckpointError(f"{path} cannot be read: its head is damaged or hostile: {error}") from error
+
+
+def _parse(text: str) -> Any:
+    """JSON that is not nested deeply: where a process has raised Python's limit, its parser would end in a crash."""
+    depth = 0
+    for bracket in BRACKET.findall(STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return json.loads(text, object_pairs_hook=_without_doubles)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,8 +169,8 @@ def _texts(head: dict[str, Any]) -> dict[str, Any]:
 def _value(path: Path, key: str, text: str) -> Any:
     kind = META[key]
     try:
-        value = text if kind is str else json.loads(text)
-    except (ValueError, RecursionError):
+        value = text if kind is str else _parse(text)
+    except ValueError:
         value = None
     if not isinstance(value, kind) or isinstance(value, bool) or not _is_plain(value):
         raise CheckpointError(f"{path} cannot be read: its metadata {key!r} is not what an export writes")
@@ -166,16 +178,6 @@ def _value(path: Path, key: str, text: str) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEEPEST):
-        if any(isinstance(entry, int) and not 0 <= entry < LARGEST for entry in level):
-            return False
-        level = [
-            below
-            for entry in level
-            if isinstance(entry, list | dict)
-            for below in (entry.values() if isinstance(entry, dict) else entry)
-        ]
-        if not level:
-            return True
-    return False
+    if isinstance(value, list | dict):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int) or abs(value) < LARGEST

@@ -188,6 +188,8 @@ def _check_weights(content: dict[Any, Any], path: Path) -> None:
             raise CheckpointError(f"{path}: its {part} is a {type(state).__name__}, expected a dictionary of weights")
         for name, value in state.items():
             if not isinstance(name, str):
+                if state is content and not isinstance(value, torch.Tensor):  # no weights, but who knows what
+                    continue
                 raise CheckpointError(f"{path}: a weight has the name {printable(name)}, a {type(name).__name__}")
             if printable(name, len(name)) != name:
                 raise CheckpointError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from helpers.forged_files import (
 
 from mmdist.compat import _checkpoint_pickle
 from mmdist.compat.checkpoint import load_checkpoint_file
+from mmdist.engine.export.recorded import read_recorded_config
 from mmdist.errors import CheckpointError
 
 
@@ -105,6 +108,22 @@ def test_metadata_of_safetensors_is_no_config(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError) as refused:
             load_checkpoint_file(path)
         assert str(refused.value).isprintable()
+
+
+def test_deep_nesting_is_no_crash_where_a_library_has_raised_the_limit(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    weight = {"architecture.w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)
+    try:
+        for head in (b'{"a":' * 10**5, json.dumps({"__metadata__": {"dataset_meta": "[" * 10**5}, **weight}).encode()):
+            with pytest.raises(CheckpointError, match=r"deep|not what an export writes"):
+                load_checkpoint_file(write_safetensors(tmp_path / "a.safetensors", head, SIXTEEN))
+        for text in ("-" * 10**5 + "1", "[" * 10**4, "dict(a=" * 10**4):
+            with pytest.raises(CheckpointError, match="plain values"):
+                read_recorded_config(f"model = {text}", "a.pth")
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_bytes_are_bytes(tmp_path: Path) -> None:

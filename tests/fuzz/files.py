@@ -68,8 +68,9 @@ def checkpoint() -> dict:
     weight = torch.randn(8, 8, generator=generator)
     state = OrderedDict({"architecture.a.weight": weight, "architecture.a.bias": weight[0], "teacher.b": weight[:2]})
     scalars = {"train/loss": HistoryBuffer([1.0, 2.0], [1, 1])}
-    meta = dict(epoch=1, iter=4, dataset_meta=dict(classes=("dark", "light")), cfg="model = dict(type='X')")
     extra = dict(array=np.arange(5, dtype="f4"), name=np.array(["ab", "c"]), one=np.float64(2))
+    classes = dict(classes=("dark", "light"), palette=np.zeros((2, 3), dtype="u1"), **extra)
+    meta = dict(epoch=1, iter=4, dataset_meta=classes, cfg="model = dict(type='X')")
     return dict(
         meta=meta,
         state_dict=state,

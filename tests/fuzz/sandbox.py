@@ -42,6 +42,8 @@ def run(case: dict[str, Any], folder: Path) -> list[str]:
         return [f"ended by {signal.Signals(os.WTERMSIG(status)).name}"]
     code = os.WEXITSTATUS(status)
     said, complained = ((folder / name).read_bytes().decode("utf-8", "replace") for name in ("stdout", "stderr"))
+    if code == 0 and case["refused"]:
+        problems.append("it was not refused")
     if code not in (0, 2):
         problems.append(f"exit code {code}: {complained[-500:]}")
     elif code == 2 and len(complained.splitlines()) != 1:

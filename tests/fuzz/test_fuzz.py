@@ -38,9 +38,11 @@ def try_all(cases: list[dict[str, Any]], folder: Path) -> dict[str, list[str]]:
     return json.loads((folder / "report.json").read_text())
 
 
-def case(name: str, form: str, data: bytes, number: int) -> dict[str, Any]:
+def case(name: str, form: str, data: bytes, number: int, refused: bool = False) -> dict[str, Any]:
+    """What the sandbox is told of a file: its content, what to do with it, and whether that must be an error."""
     out = (".pth", ".safetensors")[number // len(FORMS) % 2]
-    return dict(name=name, data=data.hex(), suffix=FORMS[form].suffix, command=FORMS[form].command, out=out)
+    more = dict(suffix=FORMS[form].suffix, command=FORMS[form].command, out=out, refused=refused)
+    return dict(name=name, data=data.hex(), **more)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     (folder / "files").mkdir()
     for number, (attack, form) in enumerate(ATTACKS[:: STEP // 2 or 1]):
         data = write_attack(folder / "files", attack, form).read_bytes()
-        cases.append(case(f"attack {form} {attack}", form, data, number))
+        cases.append(case(f"attack {form} {attack}", form, data, number, refused=True))
     fine = [case(f"fine {form}", form, FORMS[form].write(), number) for number, form in enumerate(FORMS)]
     wrong = {**fine[0], "name": "wrong option", "command": ["export", "--no-such-option"]}
     return try_all([*cases, *fine, wrong], folder)

@@ -31,7 +31,9 @@ def within_itself() -> bytes:
 
 
 def with_meta(value: bytes, weights: bytes = FINE) -> bytes:
-    return forged.student(weights, (text("meta"), forged.table((text("x"), value))))
+    """An attack where an export looks: in what describes the data set."""
+    dataset = forged.table((text("dataset_meta"), forged.table((text("x"), value))))
+    return forged.student(weights, (text("meta"), dataset))
 
 
 # What a pickle holds; in every one there is a weight of four numbers beside it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ PACKAGES = {*MODULE2PACKAGE, "mmcv", "mmdist", "mmengine"}
 WANTED = ("model", "default_scope", "data_preprocessor", "custom_imports")
 # An address, a path that leaves the place where it is looked for, or a file that a class may open
 FILE = re.compile(r"://|^[/~\\]|^[A-Za-z]:[/\\]|\.\.[/\\]|\.(py|pyc|so|pkl|pickle|ya?ml|json|pth?|ckpt|np[yz])$", re.I)
+DEEPEST = 1500  # calls; Python itself begins with 1000
 NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 
@@ -55,7 +57,7 @@ def read_recorded_config(text: Any, path: str) -> ConfigDict:
         _refuse(path, "there is no config in it")
     found = {}
     try:
-        for statement in ast.parse(text).body:
+        for statement in _parsed(text).body:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 name = statement.targets[0].id
                 if name in WANTED:
@@ -98,6 +100,16 @@ def check_recorded_model(model: Any, scope: Any, path: str) -> None:
 
 def _refuse(path: str, why: str) -> NoReturn:
     raise CheckpointError(f"{path}: {why}. Name the config of the run, or of its student, with --config")
+
+
+def _parsed(text: str) -> ast.Module:
+    """Python's own parser, which a deeply nested text would crash where a process has raised the limit."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, DEEPEST))
+    try:
+        return ast.parse(text)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _value(node: ast.expr) -> Any:
