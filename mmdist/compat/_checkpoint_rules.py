@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+try:  # torch's own copies, which it reads the same file with
+    from torch._utils import IMPORT_MAPPING, NAME_MAPPING
+except ImportError:  # before torch 2.3
+    from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
 from mmdist.compat._checkpoint_calls import CALLS, NEW, takes
 from mmdist.compat._checkpoint_description import (
     DTYPES,
@@ -51,8 +56,6 @@ class Rules:
 
     def name(self, module: str, name: str) -> Name:
         """What a pair of names stands for."""
-        from torch._utils import IMPORT_MAPPING, NAME_MAPPING
-
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         path = f"{module}.{name}"
         if path in CALLS or path in NEW or path in DTYPES or storage_size(path) or path == "numpy.ndarray":

@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -52,12 +52,16 @@ class Form:
             are made to fit.
         command (tuple[str, ...]): The arguments of ``mmdist``; ``FILE`` stands for the file, ``OUT`` for what is to be
             written.
+        beside (dict[str, str]): Other files that the command needs in the work dir, such as a config, by their names.
+        writes (bool): The command may leave any files in the work dir, as a run does, and not just ``OUT``.
     """
 
     suffix: str
     write: Callable[[], bytes]
     change: Callable[[bytes, random.Random], bytes]
     command: tuple[str, ...] = ("export", "FILE", "OUT")
+    beside: dict[str, str] = field(default_factory=dict)
+    writes: bool = False
 
 
 def checkpoint() -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -29,8 +30,10 @@ def lay_canaries() -> list[bytearray]:
 def run(case: dict[str, Any], folder: Path) -> list[str]:
     """One command in a child, and what was wrong with it."""
     work = folder / "work"
-    for path in work.iterdir():
-        path.unlink()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    for name, text in case["beside"].items():
+        (work / name).write_text(text)
     hostile = work / f"hostile{case['suffix']}"
     hostile.write_bytes(bytes.fromhex(case["data"]))
     out = work / f"student{case['out']}"
@@ -54,7 +57,7 @@ def run(case: dict[str, Any], folder: Path) -> list[str]:
         problems.append(f"files changed: {sorted(set(after.items()) ^ set(before.items()))[:3]}")
     if hostile.read_bytes().hex() != case["data"]:
         problems.append("the file itself was changed")
-    if set(work.iterdir()) - {hostile, out}:
+    if not case["writes"] and set(work.iterdir()) - {hostile, out, *(work / name for name in case["beside"])}:
         problems.append(f"left behind: {sorted(path.name for path in work.iterdir())}")
     written = out.read_bytes() if out.exists() else b""
     if code == 2 and written:
@@ -110,7 +113,6 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 def main(folder: Path) -> None:
     import mmdist.engine.export  # noqa: F401  (once for all children)
 
-    (folder / "work").mkdir()
     (folder / "outside").mkdir()
     (folder / "outside" / "thesis.txt").write_text("three years of work")
     (folder / "thesis.txt").write_text("three years of work")

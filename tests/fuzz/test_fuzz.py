@@ -41,8 +41,9 @@ def try_all(cases: list[dict[str, Any]], folder: Path) -> dict[str, list[str]]:
 def case(name: str, form: str, data: bytes, number: int, refused: bool = False) -> dict[str, Any]:
     """What the sandbox is told of a file: its content, what to do with it, and whether that must be an error."""
     out = (".pth", ".safetensors")[number // len(FORMS) % 2]
-    more = dict(suffix=FORMS[form].suffix, command=FORMS[form].command, out=out, refused=refused)
-    return dict(name=name, data=data.hex(), **more)
+    kind = FORMS[form]
+    more = dict(suffix=kind.suffix, command=kind.command, beside=kind.beside, writes=kind.writes)
+    return dict(name=name, data=data.hex(), out=out, refused=refused, **more)
 
 
 @pytest.fixture(scope="module")
