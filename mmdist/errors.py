@@ -8,12 +8,57 @@ such an error as one line, without a traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST_MESSAGE, LONGEST_NAME = 4000, 200
+# Characters that show nothing, though Unicode counts them as letters, marks or symbols.
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def printable(text: object, limit: int = LONGEST_NAME) -> str:
+    """Text out of a file, such as the name of a weight or of a class, as a message may show it.
+
+    A file can hold any characters: those that move the cursor, colour the terminal, begin a line that looks like one of
+    ours, turn the direction of writing or show nothing are escaped, and long text is cut.
+
+    Args:
+        text (object): The text; another object is shown as ``str`` gives it.
+        limit (int): Longest result in characters. Defaults to 200.
+
+    Returns:
+        str: One line of printable characters.
+
+    Example:
+        >>> print(printable('conv\\x1b[2J\\nerror: none'))
+        conv\\x1b[2J\\nerror: none
+    """
+    text = str(text)
+    shown = text[: limit + 1]
+    if not shown.isprintable() or INVISIBLE.search(shown):
+        shown = "".join(char if _is_visible(char) else _escaped(char) for char in shown)
+    more = f"... ({len(text):,} characters)"
+    return shown if len(shown) <= limit else shown[: limit - len(more)] + more
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not INVISIBLE.match(char)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
 
 class MMDistError(Exception):
-    """A mistake of the user's, or of the machine's, with its remedy."""
+    """A mistake of the user's, or of the machine's, with its remedy: one line of printable characters."""
+
+    def __init__(self, message: object = "") -> None:
+        # Third parties' messages go over several lines, which is no reason to make them hard to read.
+        lines = (line.strip() for line in str(message).splitlines())
+        super().__init__(printable(" ".join(line for line in lines if line), LONGEST_MESSAGE))
 
 
 class ConfigError(MMDistError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mmdist.cli.report import run_reported
+from mmdist.errors import LONGEST_MESSAGE, printable
 
 if TYPE_CHECKING:
     from mmdist.engine.export import Report
@@ -30,7 +31,13 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         metavar="CONFIG",
-        help="config of the run, or the plain one of its student (default: the one in the checkpoint)",
+        help="config of the run, or the plain one of its student: builds the student to verify the file",
+    )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="build the student from the config in the checkpoint; only where you trust whoever made it (default: "
+        "nothing that a checkpoint says is built)",
     )
     parser.add_argument(
         "--ema",
@@ -41,8 +48,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--verify",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="load the file into the student and compare weights and outputs with those of the run, bit for bit, "
-        "before the file gets its name (default: yes)",
+        help="read the file back and compare it bit for bit with the run, and with a config the outputs of the student "
+        "too, before the file gets its name (default: yes)",
     )
     return parser
 
@@ -51,8 +58,16 @@ def run(args: argparse.Namespace) -> None:
     """Export and say what was done."""
     from mmdist.engine.export import export_student
 
-    report = export_student(args.checkpoint, args.out, config=args.config, ema=args.ema, verify=args.verify)
-    print("\n".join(lines(report)))
+    report = export_student(
+        args.checkpoint,
+        args.out,
+        config=args.config,
+        ema=args.ema,
+        verify=args.verify,
+        trust_config=args.trust_config,
+    )
+    # Names in a file can be long, and hold what moves the cursor or begins a line.
+    print("\n".join(printable(line, LONGEST_MESSAGE) for line in lines(report)))
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -71,18 +86,28 @@ def lines(report: Report) -> Iterator[str]:
     which = {"ema": "the moving average (EMA)", "trained": "as trained"}[meta["weights"]]
     when = "".join(f", {name} {meta[name]}" for name in ("epoch", "iter") if name in meta)
     classes = meta.get("dataset_meta", {}).get("classes")
-    yield f"weights: {which}{when}; classes: {len(classes) if classes else 'not named in the checkpoint'}"
+    named = len(classes) if isinstance(classes, list | tuple) and classes else "not named in the checkpoint"
+    yield f"weights: {which}{when}; classes: {named}"
     other = {"ema": "the trained weights", "trained": "the moving average"}[meta["weights"]]
-    dropped = [f"{name} ({count} tensors)" for name, count in sorted(report.dropped.items())]
-    dropped += [*report.left_out, *([other] if report.averaged else [])]
+    dropped = [f"{printable(name)} ({count} tensors)" for name, count in sorted(report.dropped.items())]
+    dropped += [*map(printable, report.left_out), *([other] if report.averaged else [])]
     yield f"dropped: {', '.join(dropped) or 'nothing'}"
-    yield f"verified: {report.verified or 'no'}"
+    yield f"verified: {'; '.join(_verified(report))}"
     if report.out.suffix == ".safetensors":
         loaded = f"; without mmdist: model.load_state_dict(safetensors.torch.load_file({str(report.out)!r}))"
     else:
         loader = LOADERS.get(report.library)
         loaded = f", or {loader.format(str(report.out))}" if loader else ""
     yield f"use, with the plain config of the student: python tools/test.py CONFIG {report.out}{loaded}"
+
+
+def _verified(report: Report) -> Iterator[str]:
+    yield report.verified or "no"
+    source = {"": "no model was built", "--trust-config": "built from the config in the checkpoint (--trust-config)"}
+    yield source.get(report.built_from, f"built from {report.built_from}")
+    if report.verified and not report.built_from:
+        yield "--config CONFIG compares outputs as well"
+    yield f"the checkpoint is whole by its {report.checksum}" if report.checksum else "the checkpoint has no checksum"
 
 
 def _megabytes(count: int) -> str:

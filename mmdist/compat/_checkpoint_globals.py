@@ -1,28 +1,24 @@
 """What a checkpoint of mmengine's may hold besides tensors and plain Python values.
 
-Each name a file may mention is mapped to an object that cannot do more than
-the file needs. In particular ``builtins.getattr``, which a pickle needs to name
+The second of two gates: the file has been looked through by
+:mod:`mmdist.compat._checkpoint_inspect`. Each name that it may mention is mapped
+to an object that cannot do more than the file needs. In particular ``builtins.getattr``, which a pickle needs to name
 a method, is mapped to a guard that knows the few methods mmengine writes.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from mmdist.compat import versions
-
-_STATISTICS = ("min", "max", "mean", "current")
-_PLAIN_DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU]\d+)")
-_ONE_CYCLE = "mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler"
-
+from mmdist.compat._checkpoint_calls import PLAIN_DTYPE
+from mmdist.compat._checkpoint_description import CURVES, HISTORY, ONE_CYCLE, STATISTICS, refusal
 
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -42,17 +38,16 @@ def allow_list() -> Iterator[None]:
 
 
 def _allowed() -> list[Any]:
-    allowed: list[Any] = [(_guarded_getattr, "builtins.getattr")]
+    allowed: list[Any] = [(_guarded_getattr, "builtins.getattr"), (_no_bytes, "builtins.bytes")]
     if find_spec("numpy") is not None:
         allowed += _numpy_globals()
     if find_spec("mmengine") is not None:
-        allowed += [(_history_buffer(), "mmengine.logging.history_buffer.HistoryBuffer"), (_OneCycle, _ONE_CYCLE)]
+        allowed += [(_history_buffer(), HISTORY), (_OneCycle, ONE_CYCLE)]
     return allowed
 
 
-def refusal(what: str) -> UnpicklingError:
-    """The error of a guard; torch keeps its text, so the loader finds the name again."""
-    return UnpicklingError(f"GLOBAL {what} was not an allowed global")
+def _no_bytes() -> bytes:
+    return b""
 
 
 def _numpy_globals() -> list[Any]:
@@ -74,7 +69,7 @@ def _plain_dtype(code: Any, align: bool = False, copy: bool = False) -> Any:
 
     code = code.decode() if isinstance(code, bytes) else code
     # Object and record types would let a file lay bytes where numpy expects pointers.
-    if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+    if not isinstance(code, str) or not PLAIN_DTYPE.fullmatch(code):
         raise refusal(f"numpy.dtype({code!r})")
     return np.dtype(code, align=bool(align), copy=bool(copy))
 
@@ -82,10 +77,8 @@ def _plain_dtype(code: Any, align: bool = False, copy: bool = False) -> Any:
 class _OneCycle:
     """Stands for mmengine's scheduler, of which a checkpoint names one method: it cannot be built."""
 
-    METHODS = ("_annealing_cos", "_annealing_linear")
-
     def __new__(cls, *_args: Any) -> Any:
-        raise refusal(_ONE_CYCLE)
+        raise refusal(ONE_CYCLE)
 
 
 _history_buffer_class: Any = None
@@ -100,16 +93,16 @@ def _history_buffer() -> Any:
 
     class Restored(HistoryBuffer):
         def __init__(self, *_args: Any) -> None:
-            raise refusal("mmengine.logging.history_buffer.HistoryBuffer as a function")
+            raise refusal(f"{HISTORY} as a function")
 
         def __setstate__(self, state: Any) -> None:
             if not isinstance(state, dict):
-                raise refusal("mmengine.logging.history_buffer.HistoryBuffer without a state")
+                raise refusal(f"{HISTORY} without a state")
             # The methods are shared by every buffer of the process: a file must not exchange them.
             own = {"_log_history", "_count_history", "max_length"}
             unknown = state.keys() - own - {"statistics_methods"}
             if unknown:
-                raise refusal(f"mmengine.logging.history_buffer.HistoryBuffer.{min(map(str, unknown))}")
+                raise refusal(f"{HISTORY}.{min(map(str, unknown))}")
             super().__setstate__({key: value for key, value in state.items() if key in own})
             self.__class__ = HistoryBuffer
 
@@ -119,9 +112,9 @@ def _history_buffer() -> Any:
 
 def _guarded_getattr(owner: Any, name: Any) -> Any:
     """``getattr`` for the methods that mmengine writes into a checkpoint, and for nothing else."""
-    if owner is _history_buffer_class and owner is not None and name in _STATISTICS:
+    if owner is _history_buffer_class and owner is not None and name in STATISTICS:
         return getattr(owner.__base__, name)
-    if owner is _OneCycle and name in _OneCycle.METHODS:
+    if owner is _OneCycle and name in CURVES:
         from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
         return getattr(OneCycleParamScheduler, name)

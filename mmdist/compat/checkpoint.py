@@ -6,6 +6,8 @@ arrays inside a ``HistoryBuffer``. ``resume`` and ``load_from`` then fail. The
 usual way out, ``weights_only=False``, lets a hostile file run code. The loader
 here stays with ``weights_only=True`` and allows what mmengine writes, no more.
 A file that needs more is refused, unless the user trusts that file by name.
+Before torch reads a file, its checksums are compared and its content is looked
+through: torch alone reads past damage, and beyond the end of an array.
 
 Window: torch >= 2.6. Registered through mmengine's public
 ``CheckpointLoader.register_scheme`` once ``mmengine.runner`` is imported.
@@ -16,12 +18,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmdist.compat import _checkpoint_safetensors, versions
-from mmdist.errors import CheckpointError, nearest
+from mmdist.compat._checkpoint_archive import read_records
+from mmdist.errors import CheckpointError, nearest, printable
 
 NUMBER = 4
 NAME = "safe checkpoint loading"
@@ -75,7 +78,7 @@ def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu"
         dict[str, Any]: The checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, empty, cut short, no checkpoint, or holds objects that could run code.
+        CheckpointError: the file is missing, empty, damaged, no checkpoint, or holds objects that could run code.
         MissingPackageError: a file of ``safetensors`` without that package.
 
     Example:
@@ -87,24 +90,50 @@ def load_checkpoint_file(path: str | os.PathLike[str], map_location: Any = "cpu"
     """
     import torch
 
+    from mmdist.compat import _checkpoint_inspect as inspect
     from mmdist.compat._checkpoint_globals import allow_list
 
     path = Path(path).expanduser()
     check_file(path)
+    check_content(path)
     if map_location is None and not torch.cuda.is_available():
         map_location = "cpu"
-    if _checkpoint_safetensors.recognized(_head(path)):
-        return _checkpoint_safetensors.load(path, map_location)
-    trusted = _is_trusted(path)
-    try:
-        with allow_list():
-            content = torch.load(path, map_location=map_location, weights_only=not trusted)
-    # A damaged file can fail in any way, deep inside the unpickler.
-    except Exception as error:
-        raise CheckpointError(_explain(path, str(error) or type(error).__name__)) from error
+    form = _form(path)
+    if form == "safetensors":
+        content = _checkpoint_safetensors.load(path, map_location)
+    else:
+        trusted = _is_trusted(path)
+        try:
+            if not trusted:
+                (inspect.inspect_archive if form == "zip" else inspect.inspect_legacy)(path)
+            with allow_list():
+                content = torch.load(path, map_location=map_location, weights_only=not trusted)
+        except CheckpointError:
+            raise
+        # A damaged file can fail in any way, deep inside the unpickler.
+        except Exception as error:
+            raise CheckpointError(_explain(path, str(error) or type(error).__name__)) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected a dictionary of weights")
+    _check_weights(content, path)
     return content
+
+
+def check_content(path: Path) -> str:
+    """Compare a file with its checksums and with the hash in its name, once in a process.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        str: What it was compared with: ``sha256``, ``crc32``, ``sha256 in its name``; empty: with nothing.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    from mmdist.compat._checkpoint_integrity import check_integrity
+
+    return check_integrity(path, _form(path))
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -127,19 +156,14 @@ def check_file(path: Path) -> None:
         raise CheckpointError(f"{path} does not exist{_neighbours(path)}")
     try:
         head = _head(path)
-        entries = {name.rpartition("/")[2] for name in zipfile.ZipFile(path).namelist()} if head[:2] == b"PK" else set()
-    except zipfile.BadZipFile as error:
-        size = path.stat().st_size
-        raise CheckpointError(f"{path} is cut short or damaged ({size} bytes): copy or download it again") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if not head:
         raise CheckpointError(f"{path} is empty: copy or download it again")
     if head.startswith(b"PK"):
+        entries = read_records(path)
         if "constants.pkl" in entries:
             raise CheckpointError(f"{path} is a TorchScript program, expected a checkpoint")
-        if "data.pkl" not in entries:
-            raise CheckpointError(f"{path} is a zip archive that torch.save did not write, expected a checkpoint")
     elif not head.startswith(b"\x80") and not _checkpoint_safetensors.recognized(head):
         raise CheckpointError(f"{path} is not a PyTorch checkpoint{_other_format(head)}")
 
@@ -147,6 +171,46 @@ def check_file(path: Path) -> None:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(16)
+
+
+def _form(path: Path) -> str:
+    head = _head(path)
+    return "zip" if head.startswith(b"PK") else "safetensors" if _checkpoint_safetensors.recognized(head) else "legacy"
+
+
+def _check_weights(content: dict[Any, Any], path: Path) -> None:
+    """Weights are dense tensors of real numbers, under names that can be shown."""
+    import torch
+
+    for part in ("state_dict", "ema_state_dict"):
+        state = content.get(part, {} if part != "state_dict" else content)
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"{path}: its {part} is a {type(state).__name__}, expected a dictionary of weights")
+        for name, value in state.items():
+            if not isinstance(name, str):
+                if state is content and not isinstance(value, torch.Tensor):  # no weights, but who knows what
+                    continue
+                raise CheckpointError(f"{path}: a weight has the name {printable(name)}, a {type(name).__name__}")
+            if printable(name, len(name)) != name:
+                raise CheckpointError(
+                    f"{path}: the name of a weight has characters that cannot be shown: {printable(name)}"
+                )
+            if isinstance(value, torch.Tensor) and (kind := _odd_kind(value)):
+                raise CheckpointError(
+                    f"{path}: {printable(name)} is {kind}, and weights are dense tensors of real numbers"
+                )
+
+
+def _odd_kind(value: Any) -> str:
+    import torch
+
+    if value.layout is not torch.strided or value.is_nested:
+        return "a sparse tensor"
+    if value.is_meta:
+        return "a tensor without values (device 'meta')"
+    if value.is_quantized:
+        return "a quantised tensor"
+    return f"of type {value.dtype}" if value.is_complex() else ""
 
 
 def _other_format(head: bytes) -> str:

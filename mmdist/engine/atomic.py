@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmdist.compat import _checkpoint_archive
 from mmdist.errors import CheckpointError
 
 SUFFIX = ".mmdist-tmp"
@@ -91,7 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Save a dictionary with ``torch.save``, whole or not at all.
+    """Save a dictionary with ``torch.save``, whole or not at all, with the SHA-256 of its content in it.
 
     Args:
         content (dict[str, Any]): What to save.
@@ -102,8 +103,21 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     """
     import torch
 
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+        stamp(temporary)
+
+
+def stamp(path: Path) -> None:
+    """Add the SHA-256 of its content to a file that ``torch.save`` has just written; loading compares it.
+
+    Args:
+        path (Path): The file. One of the format before torch 1.6 has no place for it.
+    """
+    with path.open("rb+") as file:
+        if file.read(2) == b"PK":
+            _checkpoint_archive.stamp(file)
 
 
 def write_text(text: str, path: Path) -> None:

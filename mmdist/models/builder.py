@@ -15,8 +15,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmrazor.registry import MODELS
 from torch import Tensor
 
-from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
+from mmdist import compat
+from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest, printable
 from mmdist.models.loading import prepare_loading, without_wrapper
+
+compat.apply()  # again: mmengine's runner, which has the loader of weights, is imported by now
 
 ModelSource = str | dict | BaseModel
 
@@ -123,7 +126,8 @@ def first_keys(keys: Sequence[str], most: int = 10) -> str:
         >>> first_keys(['a', 'b', 'c'], most=2)
         'a, b and 1 more'
     """
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(printable(key) for key in keys[:most]) + more
 
 
 def load_weights(model: BaseModel, path: str, key: str, *, partly: bool = False) -> None:

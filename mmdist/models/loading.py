@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdist.errors import printable
+
 # torch's words for a tensor of another shape, which it does not tell otherwise
 MISMATCH = re.compile(
     r"size mismatch for (\S+): .* shape torch\.Size\((\[.*?\])\) from checkpoint, .* torch\.Size\((\[.*?\])\)"
@@ -80,7 +82,7 @@ def prepare_loading(model: nn.Module, state: Mapping[str, Any]) -> Loading:
                 loading.values.append((own, value))
             loading.fits_nowhere &= value is stand
     absent = [name for name in missing if name not in state and not name.endswith(COUNTER)]
-    loading.wrong = [f"{name} (missing)" for name in absent] + loading.wrong
+    loading.wrong = [f"{printable(name)} (missing)" for name in absent] + loading.wrong
     return loading
 
 
@@ -114,9 +116,9 @@ def _named(tensors: Callable[..., Iterator[tuple[str, Tensor]]]) -> Iterator[tup
 def _wrong(text: str) -> str:
     found = MISMATCH.match(text)
     if found is None:
-        return " ".join(text.split())
+        return printable(" ".join(text.split()))
     given, needed = (tuple(json.loads(shape)) for shape in found.group(2, 3))
-    return f"{found[1]} ({given} in the file, {needed} in the model)"
+    return f"{printable(found[1])} ({given} in the file, {needed} in the model)"
 
 
 def without_wrapper(state: Mapping[str, Any]) -> OrderedDict[str, Any]:
@@ -127,6 +129,11 @@ def without_wrapper(state: Mapping[str, Any]) -> OrderedDict[str, Any]:
         {'head.fc.bias': 0}
     """
     plain = OrderedDict((name.removeprefix("module."), value) for name, value in state.items())
-    versions = getattr(state, "_metadata", None) or {}
-    plain._metadata = OrderedDict((re.sub(r"^module(\.|$)", "", name), dict(of)) for name, of in versions.items())
+    versions = getattr(state, "_metadata", None)
+    versions = versions if isinstance(versions, Mapping) else {}
+    plain._metadata = OrderedDict(
+        (re.sub(r"^module(\.|$)", "", name), dict(of))
+        for name, of in versions.items()
+        if isinstance(name, str) and isinstance(of, Mapping)
+    )
     return plain

@@ -22,7 +22,7 @@ def test_it_says_what_was_written_dropped_and_how_to_use_it(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "student.pth"
-    assert main(["export", str(saved), str(out)]) == 0
+    assert main(["export", str(saved), str(out), "--trust-config"]) == 0
     printed = capsys.readouterr().out.splitlines()
     tensors = len(torch.load(out)["state_dict"])
     model = build_algorithm("classifier").architecture
@@ -59,4 +59,4 @@ def test_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: mmdist export")
-    assert all(option in out for option in ("--config", "--no-ema", "--no-verify", "CKPT", "OUT"))
+    assert all(option in out for option in ("--config", "--trust-config", "--no-ema", "--no-verify", "CKPT", "OUT"))

@@ -87,7 +87,7 @@ def classify(config: str, out: str, algorithm: Any) -> tuple[list[torch.Tensor],
 def test_the_plain_task_config_predicts_as_the_distiller_did(name: str, predict: Callable, tmp_path: Path) -> None:
     algorithm = build_algorithm(name)
     run = write_checkpoint(tmp_path / "run.pth", name, algorithm.state_dict())
-    report = export_student(str(run), str(tmp_path / "student.pth"))
+    report = export_student(str(run), str(tmp_path / "student.pth"), trust_config=True)
     plain_config(name).dump(tmp_path / "plain.py")
     with DefaultScope.overwrite_default_scope(STUDENTS[name][0]):
         exported, expected = predict(str(tmp_path / "plain.py"), str(tmp_path / "student.pth"), algorithm)
@@ -99,14 +99,18 @@ def test_the_plain_task_config_predicts_as_the_distiller_did(name: str, predict:
 
 def test_a_two_stage_detector_is_verified_too(tmp_path: Path) -> None:
     run = write_checkpoint(tmp_path / "run.pth", "two_stage", build_algorithm("two_stage").state_dict())
-    assert export_student(str(run), str(tmp_path / "student.pth")).verified.endswith("equal bit for bit (tensor)")
+    assert export_student(str(run), str(tmp_path / "student.pth"), trust_config=True).verified.endswith(
+        "equal bit for bit (tensor)"
+    )
 
 
 def test_a_detector_that_finds_nothing_is_compared_by_its_features(tmp_path: Path) -> None:
     algorithm = build_algorithm("two_stage")
     algorithm.architecture.rpn_head.rpn_reg.bias.data.fill_(-1e6)  # boxes of no size
     run = write_checkpoint(tmp_path / "run.pth", "two_stage", algorithm.state_dict())
-    assert export_student(str(run), str(tmp_path / "student.pth")).verified.endswith("(features alone)")
+    assert export_student(str(run), str(tmp_path / "student.pth"), trust_config=True).verified.endswith(
+        "(features alone)"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +191,7 @@ def test_a_config_can_be_given_in_place_of_the_recorded_one(kind: str, tmp_path:
     run = tmp_path / "run.pth"
     torch.save(dict(state_dict=build_algorithm("segmentor").state_dict()), run)
     with pytest.raises(CheckpointError, match=r"no config in it.*--config"):
-        export_student(str(run), str(tmp_path / "student.pth"))
+        export_student(str(run), str(tmp_path / "student.pth"), trust_config=True)
     cfg = distill_config("segmentor") if kind == "distiller" else plain_config("segmentor")
     cfg.dump(tmp_path / "given.py")
     report = export_student(str(run), str(tmp_path / "student.pth"), config=str(tmp_path / "given.py"))
@@ -214,7 +218,7 @@ def test_a_config_of_another_student_is_answered_with_the_keys(saved: Path, tmp_
     content["state_dict"]["architecture.head.extra"] = torch.ones(1)
     torch.save(content, saved)
     with pytest.raises(CheckpointError, match=r"head.fc.bias \(missing\), head.extra \(not in the model\)"):
-        export_student(str(saved), str(tmp_path / "student.pth"))
+        export_student(str(saved), str(tmp_path / "student.pth"), trust_config=True)
     assert not (tmp_path / "student.pth").exists()
 
 
@@ -380,7 +384,7 @@ def test_a_checkpoint_cannot_run_code_through_its_config(text: str, saved: Path,
     content["meta"]["cfg"] = f"default_scope = 'mmpretrain'\nmodel = {text.format(marker=marker)}\n"
     torch.save(content, saved)
     with pytest.raises(CheckpointError, match="--config"):
-        export_student(str(saved), str(tmp_path / "student.pth"))
+        export_student(str(saved), str(tmp_path / "student.pth"), trust_config=True)
     assert sorted(os.listdir(tmp_path)) == before
 
 
@@ -389,7 +393,7 @@ def test_a_checkpoint_cannot_import_a_strangers_module(saved: Path, tmp_path: Pa
     content["meta"]["cfg"] = content["meta"]["cfg"].replace("'mmdist',", "'antigravity',")
     torch.save(content, saved)
     with pytest.raises(CheckpointError, match=r"imports 'antigravity'.*--config"):
-        export_student(str(saved), str(tmp_path / "student.pth"))
+        export_student(str(saved), str(tmp_path / "student.pth"), trust_config=True)
 
 
 def test_a_misspelt_type_in_a_given_config_is_answered_with_the_nearest(saved: Path, tmp_path: Path) -> None:

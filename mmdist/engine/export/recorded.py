@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,7 +26,9 @@ from mmdist.errors import CheckpointError
 
 PACKAGES = {*MODULE2PACKAGE, "mmcv", "mmdist", "mmengine"}
 WANTED = ("model", "default_scope", "data_preprocessor", "custom_imports")
-FILE = re.compile(r"://|\.(py|pkl|pickle)$")
+# An address, a path that leaves the place where it is looked for, or a file that a class may open
+FILE = re.compile(r"://|^[/~\\]|^[A-Za-z]:[/\\]|\.\.[/\\]|\.(py|pyc|so|pkl|pickle|ya?ml|json|pth?|ckpt|np[yz])$", re.I)
+DEEPEST = 1500  # calls; Python itself begins with 1000
 NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 
@@ -54,7 +57,7 @@ def read_recorded_config(text: Any, path: str) -> ConfigDict:
         _refuse(path, "there is no config in it")
     found = {}
     try:
-        for statement in ast.parse(text).body:
+        for statement in _parsed(text).body:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 name = statement.targets[0].id
                 if name in WANTED:
@@ -99,6 +102,16 @@ def _refuse(path: str, why: str) -> NoReturn:
     raise CheckpointError(f"{path}: {why}. Name the config of the run, or of its student, with --config")
 
 
+def _parsed(text: str) -> ast.Module:
+    """Python's own parser, which a deeply nested text would crash where a process has raised the limit."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, DEEPEST))
+    try:
+        return ast.parse(text)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def _value(node: ast.expr) -> Any:
     """A literal, as mmengine writes them: ``dict(a=1)``, ``dict({'a.b': 1})``, lists, tuples, numbers, strings."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
@@ -125,7 +138,7 @@ def _value(node: ast.expr) -> Any:
 
 def _import_known(imports: Any, path: str) -> None:
     names = imports.get("imports", []) if isinstance(imports, dict) else []
-    for name in [names] if isinstance(names, str) else names:
+    for name in names if isinstance(names, list | tuple) else [names]:
         if str(name).partition(".")[0] not in PACKAGES:
             _refuse(path, f"its config imports {name!r}, which is no package of OpenMMLab's")
         with missing_package(f"{path}: custom_imports"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -16,7 +17,7 @@ from mmdist import compat
 from mmdist.engine.config import load_config
 from mmdist.engine.export.recorded import PACKAGES, check_recorded_model, read_recorded_config
 from mmdist.engine.preflight.model import check_part
-from mmdist.errors import CheckpointError, ConfigError, MMDistError
+from mmdist.errors import CheckpointError, ConfigError, MMDistError, printable
 
 PRETRAINED = ("init_cfg", "pretrained")  # weights that building would fetch, and the export replaces
 
@@ -83,7 +84,7 @@ def student_from_file(path: str) -> StudentConfig:
 
 
 def student_from_checkpoint(meta: Mapping[str, Any], path: str) -> StudentConfig:
-    """The student of the config that a checkpoint carries; nothing of it is run.
+    """The student of the config that a checkpoint carries, which the user has said to trust; nothing of it is run.
 
     Args:
         meta (Mapping[str, Any]): The checkpoint's ``meta``.
@@ -100,13 +101,20 @@ def student_from_checkpoint(meta: Mapping[str, Any], path: str) -> StudentConfig
     model = student.model
     named = model if isinstance(model, str) else model.get("cfg_path") if isinstance(model, dict) else None
     if named is not None:
-        package, separator, inside = str(named).partition("::")
-        if not separator or package not in PACKAGES or ".." in inside:
-            raise CheckpointError(f"{path}: its config names the student by a file: give --config {named}")
+        if not _is_of_package(str(named)):
+            raise CheckpointError(f"{path}: its config names the student by a file: give --config {printable(named)}")
         model = {name: value for name, value in model.items() if name != "cfg_path"} if isinstance(model, dict) else {}
     check_recorded_model(_without_pretrained(model), student.scope, path)
     check_recorded_model(_without_pretrained(student.preprocessor), None, path)
     return student
+
+
+def _is_of_package(path: str) -> bool:
+    """A config that is installed with a package; joined to an absolute path, it would be that path's."""
+    package, separator, inside = path.partition("::")
+    parts = PurePosixPath(inside).parts
+    within = "\\" not in inside and ":" not in inside and ".." not in parts and not inside.startswith(("/", "~"))
+    return bool(separator) and package in PACKAGES and within and inside.endswith(".py")
 
 
 def check_fit(model: BaseModel, state: Mapping[str, Tensor], path: str, key: str) -> None:

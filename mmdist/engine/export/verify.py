@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from mmdist.errors import CheckpointError, MMDistError
+from mmdist.errors import CheckpointError, MMDistError, printable
 
 SIZES = ((128, 128), (224, 224), (512, 512), (32, 32))
 FEATURES = "features alone"
@@ -43,6 +43,31 @@ def compare_models(original: BaseModel, exported: BaseModel, path: str) -> str:
         raise CheckpointError(f"{path}: the exported student computes something else than the student of the run")
     shape = "x".join(map(str, inputs.shape))
     return f"weights, and outputs for a random {shape} input, equal bit for bit ({mode})"
+
+
+def compare_tensors(expected: Mapping[str, Tensor], written: Mapping[str, Tensor], path: str) -> None:
+    """Compare weights by name, shape, type and bits.
+
+    Args:
+        expected (Mapping[str, Tensor]): What was to be written.
+        written (Mapping[str, Tensor]): What is in the file.
+        path (str): The file, for messages.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    names = [*expected, *(name for name in written if name not in expected)]
+    changed = [n for n in names if n not in expected or n not in written or not _same_bits(expected[n], written[n])]
+    if changed:
+        raise CheckpointError(
+            f"{path}: not what was exported: {len(changed)} tensors differ, first {printable(changed[0])}"
+        )
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return torch.equal(*(value.detach().contiguous().flatten().view(torch.uint8) for value in (a, b)))
 
 
 def _first_that_runs(model: BaseModel) -> tuple[str, Tensor, list[Tensor]]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdist.errors import CheckpointError, ConfigError
+from mmdist.errors import CheckpointError, ConfigError, printable
 
 STUDENT = "architecture."  # MMRazor's name for what is trained
 WRAPPER = "module."  # before the keys of a model that a wrapper (DDP, EMA) holds
@@ -90,8 +90,20 @@ def pick_student(checkpoint: dict[str, Any], path: str, ema: bool | None = None)
     return StudentWeights(student, "ema" if averaged and ema is not False else "trained", averaged, dropped, left_out)
 
 
+def is_step(value: Any) -> bool:
+    """Whether a value out of a checkpoint is a number of epochs or iterations.
+
+    Example:
+        >>> is_step(40000), is_step(-1), is_step('40000')
+        (True, False, False)
+    """
+    return type(value) is int and 0 <= value < 2**63
+
+
 def _count(steps: Any) -> int | None:
-    return int(steps) if isinstance(steps, Tensor | int) else None
+    if isinstance(steps, Tensor):
+        return int(steps) if steps.numel() == 1 and not steps.is_floating_point() else None
+    return steps if isinstance(steps, int) else None
 
 
 def _tensors(state: Any, path: str) -> OrderedDict[str, Tensor]:
@@ -100,7 +112,8 @@ def _tensors(state: Any, path: str) -> OrderedDict[str, Tensor]:
         raise CheckpointError(f"{path} has no weights in its state_dict")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: {name!r} is no tensor but a {type(value).__name__}: no state_dict of a run")
+            kind = type(value).__name__
+            raise CheckpointError(f"{path}: {printable(name)!r} is no tensor but a {kind}: no state_dict of a run")
     return _with_versions({_unwrapped(name): value for name, value in state.items()}, _versions(state))
 
 
@@ -108,7 +121,11 @@ def _versions(state: Mapping[str, Any]) -> dict[str, Any]:
     versions = getattr(state, "_metadata", None)
     if not isinstance(versions, Mapping):
         return {}
-    return {_unwrapped(f"{name}.").removesuffix("."): dict(value) for name, value in versions.items()}
+    return {
+        _unwrapped(f"{name}.").removesuffix("."): {"version": value["version"]}
+        for name, value in versions.items()
+        if isinstance(name, str) and isinstance(value, Mapping) and type(value.get("version")) is int
+    }
 
 
 def _with_versions(state: Mapping[str, Tensor], versions: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
@@ -131,10 +148,11 @@ def _student(state: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
 
 
 def _refuse_nan(state: Mapping[str, Tensor], path: str) -> None:
-    broken = [name for name, value in state.items() if value.is_floating_point() and bool(torch.isnan(value).any())]
+    real = {name: value for name, value in state.items() if value.is_floating_point()}
+    broken = [name for name, value in real.items() if bool(torch.isnan(value.float()).any())]
     if broken:
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise CheckpointError(
             f"{path}: the student's weights are NaN in {len(broken)} of {len(state)} tensors: "
-            f"{', '.join(broken[:5])}{more}. The training has diverged: take an earlier checkpoint"
+            f"{', '.join(map(printable, broken[:5]))}{more}. The training has diverged: take an earlier checkpoint"
         )

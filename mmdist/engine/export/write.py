@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdist.compat import _checkpoint_archive, _checkpoint_safetensors
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine import atomic
-from mmdist.errors import ConfigError, MissingPackageError, nearest
+from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, nearest
 
 PTH, SAFETENSORS = ".pth", ".safetensors"
 SUFFIXES = (PTH, SAFETENSORS)
@@ -57,7 +58,7 @@ def to_bytes(state: OrderedDict[str, Tensor], meta: Mapping[str, Any], suffix: s
         suffix (str): ``.pth`` or ``.safetensors``.
 
     Returns:
-        bytes: All of it.
+        bytes: All of it, with the SHA-256 of the rest.
     """
     if suffix == SAFETENSORS:
         from safetensors.torch import save
@@ -65,11 +66,16 @@ def to_bytes(state: OrderedDict[str, Tensor], meta: Mapping[str, Any], suffix: s
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in meta.items()}
         # The format knows no two names for one tensor.
         copies = {name: value.detach().clone().contiguous() for name, value in state.items()}
-        return save(copies, metadata={"format": "pt", **texts})
+        try:
+            content = save(copies, metadata={"format": "pt", **texts})
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"safetensors has no place for these weights: {error}; write a {PTH} file") from error
+        return _checkpoint_safetensors.stamp(content)
     kept = OrderedDict((name, _own_storage(value.detach())) for name, value in state.items())
     kept._metadata = getattr(state, "_metadata", OrderedDict())
     buffer = io.BytesIO()
     torch.save({"meta": dict(meta), "state_dict": kept}, buffer)
+    _checkpoint_archive.stamp(buffer)
     return buffer.getvalue()
 
 
@@ -110,7 +116,9 @@ def plain(value: Any) -> Any:
         return (tuple if isinstance(value, tuple) else list)(plain(entry) for entry in value)
     if hasattr(value, "tolist"):  # of numpy or torch
         return value.tolist()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return str(value) if isinstance(value, torch.dtype | torch.device) else type(value).__name__
 
 
 def _own_storage(value: Tensor) -> Tensor:

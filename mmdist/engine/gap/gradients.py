@@ -14,6 +14,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner import set_random_seed
 from torch import Tensor, nn
 
+from mmdist.engine.export.weights import is_step
 from mmdist.engine.gap.findings import Number
 
 HUB = "mmdist_gap"
@@ -208,8 +209,9 @@ def after_training(cfg: Config, meta: Mapping[str, Any]) -> Iterator[None]:
     """
     train = cfg.get("train_cfg") or {}
     epochs = int(train.get("max_epochs") or 1)
-    epoch = int(meta.get("epoch") or epochs) if train.get("max_epochs") else 1
-    done = int(meta.get("iter") or train.get("max_iters") or 1)
+    saved = {name: meta[name] for name in ("epoch", "iter") if is_step(meta.get(name))}
+    epoch = (saved.get("epoch") or epochs) if train.get("max_epochs") else 1
+    done = int(saved.get("iter") or train.get("max_iters") or 1)
     most = int(train.get("max_iters") or round(done * epochs / max(epoch, 1)))
     hub = MessageHub.get_instance(HUB)
     hub.update_info_dict({"iter": done - 1, "max_iters": max(most, done), "epoch": epoch - 1, "max_epochs": epochs})

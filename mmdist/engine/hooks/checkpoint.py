@@ -77,6 +77,7 @@ class CheckpointHook(_CheckpointHook):
         with atomic.replacing(Path(self._path(filename))) as temporary:
             name = str(Path(filename).with_name(temporary.name))
             runner.save_checkpoint(self.out_dir, name, **places, **options)
+            atomic.stamp(temporary)
 
     @staticmethod
     @master_only
