@@ -121,21 +121,6 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return printable(f"{type(error).__name__}: {said.strip()}" if said else type(error).__name__, limit)
 
 
-def printable(text: str, limit: int = 300) -> str:
-    """A text that a terminal shows as it is: control characters are escaped, what is long is cut.
-
-    Args:
-        text (str): The text.
-        limit (int): How many characters are kept.
-
-    Example:
-        >>> print(printable("cleared" + chr(27)))
-        cleared\\x1b
-    """
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
-
-
 def nearest(value: str, options: Iterable[str], count: int = 3) -> list[str]:
     """The options spelt most like ``value``, best first.
 
