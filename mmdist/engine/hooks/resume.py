@@ -12,10 +12,8 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from mmdist.engine.hooks import batches, random_state
 from mmdist.engine.hooks.loops import AdvancedIterator, restart_iterator, run_rest_of_epoch
+from mmdist.engine.resumed.entries import ENTRY, VERSION, check_position, is_known
 from mmdist.registry import HOOKS
-
-KEY = "mmdist"
-STATE_VERSION = 1
 
 
 @HOOKS.register_module()
@@ -43,7 +41,7 @@ class ExactResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the entry of a checkpoint until it is known to be resumed."""
         meta = checkpoint.get("meta", {})
-        entry = checkpoint.get(KEY)
+        entry = checkpoint.get(ENTRY)
         self._resumed = None
         if "iter" in meta:
             self._resumed = dict(at=(meta.get("epoch"), meta["iter"]), entry=entry)
@@ -57,13 +55,14 @@ class ExactResumeHook(Hook):
         self._started = self._within = False
         if resumed is None:
             return
-        if not isinstance(resumed["entry"], dict) or resumed["entry"].get("version") != STATE_VERSION:
+        if not is_known(resumed["entry"]):
             runner.logger.warning(
                 "The checkpoint has no random states that this version of mmdist knows: training goes on, but not "
                 "exactly as it would have without the interruption"
             )
             self._resumed = None
             return
+        check_position(resumed["entry"])  # again: another tool's run has this hook without the one that checks all
         self._pass, self._done = resumed["entry"]["pass"], resumed["entry"]["done"]
         sampler, seed = batches.sampler_of(loop.dataloader), resumed["entry"]["sampler_seed"]
         if seed is not None and hasattr(sampler, "seed"):
@@ -152,9 +151,9 @@ class ExactResumeHook(Hook):
         states = self._collected or [self._before_val or random_state.capture()]
         self._collected = None
         seed = getattr(batches.sampler_of(runner.train_dataloader), "seed", None)
-        entry = {"version": STATE_VERSION, "world": get_world_size(), "random": states}
+        entry = {"version": VERSION, "world": get_world_size(), "random": states}
         entry |= {"pass": self._pass, "done": self._done, "sampler_seed": seed if isinstance(seed, int) else None}
-        checkpoint[KEY] = entry
+        checkpoint[ENTRY] = entry
 
     def _restore(self) -> None:
         resumed, self._resumed = self._resumed, None
