@@ -35,14 +35,14 @@ def cached_name(url: str) -> str:
 
     Example:
         >>> cached_name('https://a.org/resnet50-0676ba61.pth'), cached_name('https://a.org/last.pth')
-        ('resnet50-0676ba61.pth', 'last-url-7d7fb7e42d1b.pth')
+        ('resnet50-0676ba61.pth', 'last_url_21b01e6b5687.pth')
     """
     name = re.sub(r"[^\w.+-]", "_", Path(urlparse(url).path).name)[-LONGEST_NAME:].lstrip(".") or "checkpoint.pth"
     if HASH.search(name):
         return name
     own = hashlib.sha256(urldefrag(url).url.encode()).hexdigest()[:12]
     path = Path(name)
-    return f"{path.stem}-url-{own}{path.suffix}"
+    return f"{path.stem}_url_{own}{path.suffix}"
 
 
 def named_hash(name: str) -> str:

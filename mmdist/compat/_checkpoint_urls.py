@@ -101,8 +101,10 @@ def load_from_storage(filename: str, map_location: Any = None) -> dict[str, Any]
     """Load from ``s3://`` or ``petrel://``, also with a cluster in front, through mmengine's storage backend."""
     from mmengine.fileio import get_file_backend
 
-    backend = get_file_backend(filename, backend_args={"backend": "petrel"})
-    return _load_copy(filename, lambda path: path.write_bytes(backend.get(filename)), map_location)
+    def write(path: Path) -> None:
+        path.write_bytes(get_file_backend(filename, backend_args={"backend": "petrel"}).get(filename))
+
+    return _load_copy(filename, write, map_location)
 
 
 def load_from_pavi(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -115,8 +117,10 @@ def load_from_pavi(filename: str, map_location: Any = None) -> dict[str, Any]:
         raise MissingPackageError("pavi", f"loading {filename}")
     from pavi import modelcloud
 
-    model = modelcloud.get(filename.removeprefix("pavi://"))
-    return _load_copy(filename, lambda path: model.download(str(path)), map_location)
+    def write(path: Path) -> None:
+        modelcloud.get(filename.removeprefix("pavi://")).download(str(path))
+
+    return _load_copy(filename, write, map_location)
 
 
 def load_from_unknown(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -130,7 +134,10 @@ def _load_copy(filename: str, write: Callable[[Path], Any], map_location: Any) -
     """Load a copy on this disk, which goes again."""
     with TemporaryDirectory(prefix="mmdist-") as folder:
         path = Path(folder, "checkpoint.pth")
-        write(path)
+        try:
+            write(path)
+        except Exception as error:  # whatever the client of the storage raises
+            raise CheckpointError(f"cannot load {filename}: {' '.join(str(error).split())}") from error
         try:
             return checkpoint.load_checkpoint_file(path, map_location)
         except CheckpointError as error:
