@@ -86,8 +86,7 @@ def _processor() -> str:
 
 
 def _load(built: _cpu_cache.Library) -> ctypes.CDLL:
-    with _cpu_cache.loadable(built) as path:
-        library = ctypes.CDLL(path)
+    library = ctypes.CDLL(_cpu_cache.loadable(built))
     for name, arguments in FUNCTIONS.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, ctypes.c_int

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,25 +115,23 @@ def keep(built: Path, folder: Path, key: str) -> Library:
     return Library(target, content)
 
 
-@contextlib.contextmanager
-def loadable(library: Library) -> Iterator[str]:
+def loadable(library: Library) -> str:
     """A path to load a library from: a copy in memory, which nobody can exchange or cut short any more.
 
     Args:
         library (Library): What was read.
 
-    Yields:
-        str: The copy, where the system can do that; else where it is kept.
+    Returns:
+        str: Where the copy is, where the system can do that; else where the library is kept.
     """
     try:
         descriptor = os.memfd_create(library.path.name)
     except (AttributeError, OSError):  # not Linux, or forbidden
-        yield str(library.path)
-        return
-    with open(descriptor, "wb") as memory:
+        return str(library.path)
+    with open(descriptor, "wb", closefd=False) as memory:
         memory.write(library.content)
-        memory.flush()
-        yield f"/proc/self/fd/{descriptor}"
+    # It stays open: the system's loader takes two files of one name for one, and the number is all of this name.
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _digest(content: bytes) -> str:
@@ -153,7 +151,7 @@ def _read(path: Path) -> bytes:
 
 def _check(path: Path, found: os.stat_result, is_kind: Callable[[int], bool]) -> None:
     if not is_kind(found.st_mode):
-        raise Untrusted(f"{path} is a link, or not of the kind that it should be: remove it")
+        raise Untrusted(f"{path} is a link, or not of the kind that it should be: remove it, or {REMEDY}")
     if found.st_uid != os.geteuid():
         raise Untrusted(f"{path} belongs to the user {found.st_uid}: {REMEDY}")
     if _others_write(found):
