@@ -8,7 +8,6 @@ from typing import Any
 
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdist.engine.resumed import entries, files
@@ -42,11 +41,8 @@ def check_content(content: dict[str, Any], path: str, *, scheduled: bool) -> Non
                 f"it has no {', '.join(missing)}, as best checkpoints and those of a CheckpointHook with "
                 "save_optimizer=False or save_param_scheduler=False"
             )
-        check_nesting(content)
         dictionary("state_dict", content["state_dict"])
-        entries.check_meta(content["meta"])
-        entries.check_message_hub(content["message_hub"])
-        entries.check_position(content.get(entries.ENTRY))
+        _check_entries(content)
 
 
 def check_for_runner(content: dict[str, Any], runner: Runner, path: str) -> None:
@@ -61,25 +57,27 @@ def check_for_runner(content: dict[str, Any], runner: Runner, path: str) -> None
     Raises:
         CheckpointError: As above, or the checkpoint does not fit the run.
     """
-    wrapper, schedulers = getattr(runner, "optim_wrapper", None), getattr(runner, "param_schedulers", None)
-    check_content(content, path, scheduled=bool(schedulers))
     leave_out(content)
+    if not isinstance(runner, Runner):  # one that keeps weights and optimizer in a form of its own
+        with _named(path):
+            _check_entries(content)
+            _check_progress(content, runner.train_loop)
+            _forget(content, runner)
+        return
+    check_content(content, path, scheduled=bool(runner.param_schedulers))
     with _named(path):
         steps = _check_progress(content, runner.train_loop)
-        hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-        files.forget_elsewhere(content["message_hub"]["runtime_info"], hooks, runner)
-        if isinstance(wrapper, BaseOptimWrapper | OptimWrapperDict):
-            removed = check_optimizer("optimizer", content["optimizer"], wrapper)
-            if removed:
-                runner.logger.warning(f"{', '.join(removed)} of the checkpoint is not used: this run has none")
-        if "param_schedulers" in content and _are_built(schedulers):
-            note = check_schedulers("param_schedulers", content["param_schedulers"], schedulers, steps)
+        _forget(content, runner)
+        removed = check_optimizer("optimizer", content["optimizer"], runner.optim_wrapper)
+        if removed:
+            runner.logger.warning(f"{', '.join(removed)} of the checkpoint is not used: this run has none")
+        if "param_schedulers" in content and _are_built(runner.param_schedulers):
+            note = check_schedulers("param_schedulers", content["param_schedulers"], runner.param_schedulers, steps)
             if note:
                 runner.logger.warning(note)
-        if type(runner) is Runner:  # other runners and wrappers have weights of other forms
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            if not is_model_wrapper(runner.model) or "Distributed" in type(runner.model).__name__:
-                check_weights(content, model)
+        wrapped = is_model_wrapper(runner.model)
+        if not wrapped or "Distributed" in type(runner.model).__name__:  # not one that gives each process a part
+            check_weights(content, runner.model.module if wrapped else runner.model)
 
 
 def leave_out(content: dict[str, Any]) -> None:
@@ -93,6 +91,18 @@ def leave_out(content: dict[str, Any]) -> None:
     hub = content.get("message_hub")
     if isinstance(hub, dict) and isinstance(hub.get("runtime_info"), dict):
         hub["runtime_info"].pop("cfg", None)  # the run's own is there by now
+
+
+def _check_entries(content: dict[str, Any]) -> None:
+    check_nesting(content)
+    entries.check_meta(content["meta"])
+    entries.check_message_hub(content["message_hub"])
+    entries.check_position(content.get(entries.ENTRY))
+
+
+def _forget(content: dict[str, Any], runner: Runner) -> None:
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    files.forget_elsewhere(content["message_hub"]["runtime_info"], hooks, runner)
 
 
 def _check_progress(content: dict[str, Any], loop: Any) -> int:
