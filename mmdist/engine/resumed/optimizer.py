@@ -11,7 +11,7 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mmdist.engine.resumed.values import check_like, dictionary, shown, unfit
+from mmdist.engine.resumed.values import check_like, dictionary, is_usual, shown, tensor_of, unfit
 from mmdist.errors import CheckpointError
 
 INITIAL = re.compile(r"initial_\w+")  # a scheduler's note, in a run that may have no schedulers any more
@@ -100,13 +100,14 @@ def _check_state(place: str, given: dict[str, Any], optimizer: Optimizer) -> Non
     if unknown:
         raise unfit(place, next(iter(unknown)), "no other keys than those of the parameters")
     known: dict[Any, dict[str, Any] | None] = {}
+    storages: set[int] = set()
     for name, parameter, group in places:
         if name not in state:
             continue
         kind = (id(group), tuple(parameter.shape), parameter.dtype, parameter.device)
         if kind not in known:
             known[kind] = first_state(optimizer, group, parameter, f"{place}.{name}")
-        _check_entry(f"{place}.{name}", dictionary(f"{place}.{name}", state[name]), known[kind])
+        _check_entry(f"{place}.{name}", dictionary(f"{place}.{name}", state[name]), known[kind], storages)
 
 
 def first_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor, place: str) -> dict[str, Any] | None:
@@ -147,22 +148,25 @@ def first_state(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor, 
     return dict(twin.state[zeros])
 
 
-def _check_entry(place: str, given: dict[str, Any], expected: dict[str, Any] | None) -> None:
+def _check_entry(place: str, given: dict[str, Any], expected: dict[str, Any] | None, storages: set[int]) -> None:
     if expected is not None and given.keys() != expected.keys():
         odd = min(given.keys() ^ expected.keys())
         what = "is missing" if odd in expected else "is none of this run's optimizer"
         raise CheckpointError(f"{place}: {shown(odd)} {what}, which notes {_names(expected)}")
     for key, value in given.items():
         here = f"{place}[{shown(key)}]"
-        if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_meta):
+        if isinstance(value, Tensor) and not is_usual(value):
             raise unfit(here, value, "a tensor with its elements in memory")
         if expected is None:  # of an optimizer that keeps its notes to itself
             continue
         like = expected[key]
         if isinstance(value, Tensor) and isinstance(like, Tensor):
             if value.shape != like.shape or _family(value.dtype) != _family(like.dtype):
-                kind = str(like.dtype).removeprefix("torch.")
-                raise unfit(here, value, f"a tensor of {kind} and shape {tuple(like.shape)}")
+                raise unfit(here, value, tensor_of(like.dtype, like.shape))
+            storage = value.untyped_storage().data_ptr()
+            if storage in storages or not (value.is_contiguous() or value.stride() == like.stride()):
+                given[key] = value.clone()  # written to in place, it would change another one, or itself
+            storages.add(storage)
         elif key != "momentum_buffer" or value is not None:  # None: SGD's, of an unused parameter
             check_like(here, value, like)
         if key == "step":

@@ -47,8 +47,18 @@ def shown(value: Any) -> str:
     if isinstance(value, str | bytes):
         return ascii(value[:LONGEST_SHOWN]) + ("..." if len(value) > LONGEST_SHOWN else "")
     if isinstance(value, Tensor):
-        return f"a tensor of {str(value.dtype).removeprefix('torch.')} and shape {tuple(value.shape)}"
+        return tensor_of(value.dtype, value.shape)
     return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, dict | list | tuple) else "")
+
+
+def tensor_of(dtype: torch.dtype, shape: Sequence[int]) -> str:
+    """A phrase for a tensor.
+
+    Example:
+        >>> tensor_of(torch.float32, (2, 3))
+        'a tensor of float32 and shape (2, 3)'
+    """
+    return f"a tensor of {str(dtype).removeprefix('torch.')} and shape {tuple(shape)}"
 
 
 def whole(place: str, value: Any, low: int, high: int) -> int:
@@ -75,12 +85,17 @@ def dictionary(place: str, value: Any) -> dict[Any, Any]:
 
 
 def strided(place: str, value: Any, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
-    """A tensor of a type and shape, with its elements in memory."""
-    usual = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type != "meta"
-    if not usual or value.dtype != dtype or tuple(value.shape) != tuple(shape):
-        what = f"{str(dtype).removeprefix('torch.')} and shape {tuple(shape)}"
-        raise unfit(place, value, f"a tensor of {what}")
+    """A tensor of a type and shape, with its elements in memory, one after the other."""
+    if not is_usual(value) or not value.is_contiguous() or value.dtype != dtype or tuple(value.shape) != tuple(shape):
+        raise unfit(place, value, tensor_of(dtype, shape))
     return value
+
+
+def is_usual(value: Any) -> bool:
+    """Whether a value is a tensor whose elements are in memory as they are."""
+    # A lazily negated view has other values than the bytes that C code reads.
+    usual = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta and not value.is_quantized
+    return usual and not value.is_neg() and not value.is_conj()
 
 
 def check_nesting(content: Any) -> None:
@@ -139,7 +154,7 @@ def check_like(place: str, given: Any, fresh: Any, *, counts: bool = False) -> N
             raise unfit(place, given, "True, False or None" if fresh is not None else "a number, True, False or None")
     elif is_number(fresh):
         least = 1 if counts and isinstance(fresh, int) and fresh > 0 else 0 if fresh >= 0 else -math.inf
-        if isinstance(given, Tensor) and given.numel() == 1 and given.layout == torch.strided and not given.is_meta:
+        if is_usual(given) and given.numel() == 1:
             given = given.item()
         if not _usable(given) and not (is_number(given) and math.isinf(fresh)):
             raise unfit(place, given, "a number")

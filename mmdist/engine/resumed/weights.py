@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mmdist.engine.resumed.values import dictionary, shown, unfit
+from mmdist.engine.resumed.values import dictionary, is_usual, shown, unfit
 from mmdist.errors import CheckpointError
 
 UNNEEDED = "num_batches_tracked"  # mmengine, too, takes weights without it
@@ -37,6 +36,11 @@ def check_weights(content: dict[str, Any], model: nn.Module) -> None:
                     raise unfit(f"ema_state_dict[{shown(name)}]", tensor, "what state_dict has, too, of one shape")
     named = OrderedDict((name.removeprefix("module."), tensor) for name, tensor in state.items())
     named._metadata = getattr(state, "_metadata", {})  # versions of the layers' formats
+    for name, own in model.state_dict().items():
+        if name in named and named[name].is_complex() != own.is_complex():
+            raise unfit(
+                f"state_dict[{shown(name)}]", named[name], f"a tensor of {str(own.dtype).removeprefix('torch.')}"
+            )
     try:
         missing = [name for name in model.load_state_dict(named, strict=False).missing_keys if UNNEEDED not in name]
     except RuntimeError as error:
@@ -49,7 +53,7 @@ def check_weights(content: dict[str, Any], model: nn.Module) -> None:
 
 def _check_tensors(place: str, state: dict[str, Any]) -> None:
     for name, tensor in dict.items(state):
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+        if not is_usual(tensor):
             raise unfit(f"{place}[{shown(name)}]", tensor, "a tensor with its elements in memory")
 
 

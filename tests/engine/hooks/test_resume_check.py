@@ -136,6 +136,8 @@ ATTACKS: dict[str, Attack] = {
     "python gauss": put(f"{PYTHON}.2", "1"),
     "torch short": put("mmdist.random.0.torch", lambda state: state[:-1]),
     "torch huge": put("mmdist.random.0.torch", lambda state: torch.cat([state] * 3)),
+    "torch spread": put("mmdist.random.0.torch", lambda state: torch.stack([state, state], 1)[:, 0]),
+    "numpy negated": put(f"{NUMPY}.1", lambda words: torch._neg_view(-words)),
     "torch floats": put("mmdist.random.0.torch", lambda state: state.float()),
     "torch reads on": torch_state(8, 16, 624 | 1 << 32 | 624 << 64),  # as many left as there are, from the end on
     "torch none left": torch_state(8, 4, 0),
@@ -191,6 +193,7 @@ ATTACKS: dict[str, Attack] = {
     "moment of integers": in_state(lambda x: x.long()),
     "moment sparse": in_state(lambda x: x.to_sparse()),
     "moment complex": in_state(lambda x: x.to(torch.complex64)),
+    "moment negated": in_state(torch._neg_view),
     "moment meta": in_state(lambda x: x.to("meta")),
     "moment text": in_state(lambda x: "x"),
     "no moment": drop("optimizer.state.0.exp_avg"),
@@ -209,6 +212,7 @@ ATTACKS: dict[str, Attack] = {
     "weight gone": put("state_dict", lambda state: {k: v for k, v in state.items() if k != "net.0.weight"}),
     "weight of another shape": put("state_dict|net.0.weight", torch.zeros(3)),
     "weight a number": put("state_dict|net.0.weight", 7),
+    "weight complex": put("state_dict|net.0.weight", lambda x: x.to(torch.complex64)),
     "weight sparse": put("state_dict|net.0.weight", lambda x: x.to_sparse()),
     "weights renamed": put("state_dict", lambda state: {f"x.{key}": value for key, value in state.items()}),
     "average of another shape": put("ema_state_dict|module.net.0.weight", torch.zeros(3)),
@@ -314,6 +318,24 @@ def test_an_optimizer_of_another_class_is_refused(saved: dict[str, Path], tmp_pa
     runner.optim_wrapper["optimizer"] = dict(type="SGD", lr=0.01, momentum=0.9)
     with pytest.raises(CheckpointError, match="another optimizer's"):
         runner.train()
+
+
+def test_moments_that_share_memory_get_their_own(saved: dict[str, Path], tmp_path: Path) -> None:
+    losses = []
+    for share in (False, True):
+
+        def attack(content: Content, share: bool = share) -> None:
+            for state in content["optimizer"]["state"].values():
+                mean = torch.full((), 0.1)
+                for name in ("exp_avg", "exp_avg_sq"):
+                    shape = state[name].shape
+                    state[name] = mean.expand(shape) if share else torch.full(shape, 0.1)
+
+        (tmp_path / str(share)).mkdir()
+        runner = resumed(saved, tmp_path / str(share), attack)
+        runner.train()
+        losses.append((runner.model.losses, [x.tolist() for x in runner.model.parameters()]))
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize(
