@@ -28,7 +28,12 @@ def go_on(folder: Path, start: int, count: int) -> dict[int, list[tuple[str, str
     env = environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
     command = [sys.executable, "-W", "ignore", "-m", "helpers.resume_files", str(folder), str(SEED)]
     done = subprocess.run(
-        [*command, str(start), str(count)], cwd=folder, env=env, capture_output=True, text=True, timeout=60 + 30 * count
+        [*command, str(start), str(count)],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=600 + 60 * count,
     )
     said: dict[int, list[tuple[str, str]]] = {}
     for line in done.stdout.splitlines():

@@ -53,9 +53,10 @@ def check_message_hub(hub: Any) -> None:
     for key, history in dict.items(hub["log_scalars"]):
         if isinstance(history, HistoryBuffer):  # mmengine passes over others, and says so
             _check_history(f"message_hub.log_scalars[{shown(key)}]", history)
+    kept = hub["log_scalars"].keys() | hub["runtime_info"].keys()
     for key, flag in dict.items(hub["resumed_keys"]):
-        if not isinstance(flag, bool):
-            raise unfit(f"message_hub.resumed_keys[{shown(key)}]", flag, "True or False")
+        if not isinstance(flag, bool) or (key in kept and not flag):  # mmengine saves no others
+            raise unfit(f"message_hub.resumed_keys[{shown(key)}]", flag, "True" if key in kept else "True or False")
     for key, value in dict.items(hub["runtime_info"]):
         _check_note(f"message_hub.runtime_info[{shown(key)}]", key, value)
 
@@ -114,7 +115,9 @@ def check_position(entry: Any) -> None:
         return
     for name in ("pass", "done"):
         whole(f"{ENTRY}.{name}", entry.get(name), 0, MAX_NUMBER)
-    if entry.get("sampler_seed") is not None:
+    if "sampler_seed" not in entry:
+        raise CheckpointError(f"it has no {ENTRY}.sampler_seed")
+    if entry["sampler_seed"] is not None:
         whole(f"{ENTRY}.sampler_seed", entry["sampler_seed"], 0, SAMPLER_SEEDS)
     whole(f"{ENTRY}.world", entry.get("world"), 1, MAX_NUMBER)
     states = entry.get("random")

@@ -159,6 +159,8 @@ ATTACKS: dict[str, Attack] = {
     "iter in notes": put(f"{INFO}|iter", "x"),
     "notes a list": put(INFO, []),
     "scalars a list": put("message_hub.log_scalars", []),
+    "not resumed": put("message_hub|resumed_keys|keep_ckpt_ids", False),
+    "no sampler seed": drop("mmdist.sampler_seed"),
     "resumed numbers": put("message_hub|resumed_keys", {"a": 7}),
     "a key that is a number": put("message_hub|runtime_info", lambda notes: {**notes, 7: 1}),
     "deep": put(f"{INFO}|note", nested(200)),
