@@ -2,21 +2,46 @@
 
 mmengine's own loader for URLs, which its names for published models
 (``torchvision://resnet50``) go through as well, loads with
-``weights_only=False``. The functions here keep its rules: the file is kept in
-torch's hub cache, and rank 0 downloads while the other ranks wait.
+``weights_only=False``, and so do those for other storage. The functions here
+keep its rules: the file is kept in torch's hub cache, and rank 0 downloads
+while the other ranks wait.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlparse
 
+from mmdist.compat import _checkpoint_download as web
 from mmdist.compat import checkpoint
-from mmdist.errors import CheckpointError, spelling_hint
+from mmdist.errors import CheckpointError, MissingPackageError, spelling_hint
+
+
+def register(loader: Any) -> None:
+    """Give every scheme that mmengine knows a loader of this package; what a user registered is left alone.
+
+    Args:
+        loader (Any): ``mmengine.runner.CheckpointLoader``, or that of a fork of mmengine's.
+    """
+    own = {
+        "": checkpoint.load_from_local,
+        **dict.fromkeys(("http://", "https://"), load_from_http),
+        **dict.fromkeys(("torchvision://", "modelzoo://"), load_from_torchvision),
+        **dict.fromkeys(("open-mmlab://", "openmmlab://"), load_from_openmmlab),
+        "mmcls://": load_from_mmcls,
+        **dict.fromkeys((r"(\S+\:)?s3://", r"(\S+\:)?petrel://"), load_from_storage),
+        "pavi://": load_from_pavi,
+    }
+    for prefix, known in loader._schemes.items():
+        if prefix not in own and getattr(known, "__module__", "").partition(".")[0] == "mmengine":
+            own[prefix] = load_from_unknown
+    for prefix, function in own.items():
+        loader.register_scheme(prefixes=prefix, loader=function, force=True)
 
 
 def load_from_http(filename: str, map_location: Any = None, model_dir: str | None = None) -> dict[str, Any]:
@@ -50,25 +75,74 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
 
 
 def _fetch(url: str, model_dir: str | None) -> Path:
-    """The cached file of a URL, downloaded if it is not there."""
+    """The cached file of a URL, downloaded if it is not there, or is not what its name says."""
     import torch
 
     folder = Path(model_dir or os.path.join(torch.hub.get_dir(), "checkpoints"))
-    path = folder / Path(urlparse(url).path).name
-    if path.exists():
-        return path
-    partial = path.with_name(f"{path.name}.part{os.getpid()}")
+    path = folder / web.cached_name(url)
+    start = web.named_hash(path.name)
     try:
+        if path.is_file() and (not start or web.has_hash(path, start)):
+            return path
         folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(partial), progress=sys.stderr.isatty())
-        # A connection that broke leaves a short file: it must not stay in the cache.
-        checkpoint.check_file(partial)
-        partial.replace(path)
-    except (OSError, ValueError, CheckpointError) as error:
-        raise CheckpointError(f"cannot download {url}: {error}".replace(str(partial), "the answer")) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        with web.partial(path) as temporary:
+            try:
+                web.download(url, temporary, start)
+                checkpoint.check_file(temporary)  # such as a page that says that there is no such file
+            except (OSError, ValueError, CheckpointError) as error:
+                raise CheckpointError(str(error).replace(str(temporary), "the answer")) from error
+            temporary.replace(path)
+    except (OSError, CheckpointError) as error:
+        raise CheckpointError(f"cannot download {url}: {error}. Without a network, put the file at {path}") from error
     return path
+
+
+def load_from_storage(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load from ``s3://`` or ``petrel://``, also with a cluster in front, through mmengine's storage backend."""
+    from mmengine.fileio import get_file_backend
+
+    def write(path: Path) -> None:
+        path.write_bytes(get_file_backend(filename, backend_args={"backend": "petrel"}).get(filename))
+
+    return _load_copy(filename, write, map_location)
+
+
+def load_from_pavi(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load from ``pavi://``.
+
+    Raises:
+        MissingPackageError: Without ``pavi``.
+    """
+    if find_spec("pavi") is None:
+        raise MissingPackageError("pavi", f"loading {filename}")
+    from pavi import modelcloud
+
+    def write(path: Path) -> None:
+        modelcloud.get(filename.removeprefix("pavi://")).download(str(path))
+
+    return _load_copy(filename, write, map_location)
+
+
+def load_from_unknown(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Stands for a loader of mmengine's that came after this module, and restricts nothing."""
+    raise CheckpointError(
+        f"{filename} has a scheme that mmdist cannot load safely: copy the file to a disk, and name that"
+    )
+
+
+def _load_copy(filename: str, write: Callable[[Path], Any], map_location: Any) -> dict[str, Any]:
+    """Load a copy on this disk, which goes again."""
+    with TemporaryDirectory(prefix="mmdist-") as folder:
+        path = Path(folder, "checkpoint.pth")
+        try:
+            write(path)
+        except Exception as error:  # whatever the client of the storage raises
+            raise CheckpointError(f"cannot load {filename}: {' '.join(str(error).split())}") from error
+        try:
+            return checkpoint.load_checkpoint_file(path, map_location)
+        except CheckpointError as error:
+            reason = str(error).partition(" If you trust ")[0].replace(str(path), filename)
+            raise CheckpointError(f"{reason} (copied to a disk, a file can be trusted by name)") from error
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _registered_with: Any = None
 def needed() -> bool:
     """Whether mmengine's own loaders fail beside the installed torch."""
     return versions.at_least(versions.installed("torch"), "2.6") and (
-        versions.installed("mmengine", "mmengine-lite") is not None
+        versions.installed("mmengine", "mmengine-lite", "onedl-mmengine") is not None
     )
 
 
@@ -55,13 +55,9 @@ def apply() -> None:
     loader = getattr(sys.modules.get("mmengine.runner.checkpoint"), "CheckpointLoader", None)
     if loader is None or loader is _registered_with:
         return
-    from mmdist.compat import _checkpoint_urls as urls
+    from mmdist.compat import _checkpoint_urls
 
-    loader.register_scheme(prefixes="", loader=load_from_local, force=True)
-    loader.register_scheme(prefixes=["http://", "https://"], loader=urls.load_from_http, force=True)
-    loader.register_scheme(prefixes=["torchvision://", "modelzoo://"], loader=urls.load_from_torchvision, force=True)
-    loader.register_scheme(prefixes=["open-mmlab://", "openmmlab://"], loader=urls.load_from_openmmlab, force=True)
-    loader.register_scheme(prefixes="mmcls://", loader=urls.load_from_mmcls, force=True)
+    _checkpoint_urls.register(loader)
     _registered_with = loader
 
 

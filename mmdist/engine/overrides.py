@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from mmdist.engine.latest import NOTE, latest_checkpoint
 from mmdist.errors import CheckpointError, ConfigError, nearest
 
 # What a config may hold although few write it: a new one of these is no misspelling.
@@ -132,22 +133,9 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     latest = latest_checkpoint(cfg) if resume == "auto" else None
     if latest is not None and not latest.is_file():
         raise CheckpointError(
-            f"--resume: {str(Path(cfg.work_dir) / 'last_checkpoint')!r} names {str(latest)!r}, which does not exist: "
+            f"--resume: {str(Path(cfg.work_dir) / NOTE)!r} names {latest.name!r}, but {str(latest)!r} does not exist: "
             "name the checkpoint yourself, --resume CKPT"
         )
-
-
-def latest_checkpoint(cfg: Config) -> Path | None:
-    """The checkpoint that a bare ``--resume`` goes on from, as the work dir names it.
-
-    Raises:
-        ConfigError: The work dir cannot be looked into.
-    """
-    note = Path(cfg.work_dir) / "last_checkpoint"
-    try:
-        return Path(note.read_text(encoding="utf-8").strip()) if note.is_file() else None
-    except OSError as error:
-        raise ConfigError("work_dir", str(cfg.work_dir), "a folder that can be read", str(error.strerror)) from error
 
 
 def set_loader_options(cfg: Config, *, pin_memory: bool = True, persistent_workers: bool = True) -> None:

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from mmdist import compat
 from mmdist.engine.config import did_you_mean
 from mmdist.engine.hooks import add_default_hooks
+from mmdist.engine.latest import latest_address
 from mmdist.engine.lookup import REGISTRIES, find_type, parameters
 from mmdist.engine.preflight.work_dir import check_work_dir
 from mmdist.errors import ConfigError, MMDistError, nearest
@@ -44,6 +45,8 @@ def build_runner(cfg: Config) -> Runner:
     with explained(cfg), nothing_left_behind(Path(cfg.work_dir)):
         runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
         add_default_hooks(runner)
+        if cfg.get("resume") is True and runner._load_from is None:
+            runner._load_from = latest_address(cfg)  # mmengine would follow the note in the work dir to any file
         return runner
 
 

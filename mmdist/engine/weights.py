@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
+from mmdist.engine.latest import latest_address
 from mmdist.engine.lookup import find_type, parameters
-from mmdist.engine.overrides import latest_checkpoint
 from mmdist.engine.preflight.model import is_distiller
 from mmdist.errors import ConfigError
 
@@ -64,5 +64,5 @@ def _start_plain_model(cfg: Config, path: str) -> None:
         cfg.load_from = path
     elif cfg.get("load_from") is not None:
         raise ConfigError("--student-ckpt", path, hint="--resume CKPT replaces these weights: give one of the two")
-    elif latest_checkpoint(cfg) is None:  # nothing to resume yet
+    elif latest_address(cfg) is None:  # nothing to resume yet
         cfg.resume, cfg.load_from = False, path

@@ -10,8 +10,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
+
+from mmdist.functional import _cpu_cache
 
 HEADER, *SOURCES = (
     Path(__file__).with_name(name) for name in ("_cpu_exponential.h", "_cpu_kernels.c", "_cpu_confidence.c")
@@ -46,35 +49,31 @@ def kernels() -> Kernels:
         return Kernels(None, f"switched off by {SWITCH}=0")
     try:
         return Kernels(_load(_build()))
+    except _cpu_cache.Untrusted as error:
+        warnings.warn(f"the C kernels are not used, PyTorch operations are: {error}", RuntimeWarning, stacklevel=2)
+        return Kernels(None, str(error))
     except (OSError, RuntimeError, subprocess.SubprocessError, AttributeError) as error:
         return Kernels(None, str(error))
 
 
-def cache_folder() -> Path:
-    """Where the built kernels are kept."""
-    own, common = os.environ.get("MMDIST_CACHE"), os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(common) / "mmdist") / "kernels"
-
-
-def _build() -> Path:
+def _build() -> _cpu_cache.Library:
     compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         raise OSError("no C compiler (cc, gcc, clang) is installed")
     source = [path.read_bytes() for path in (HEADER, *SOURCES)]
     # -march=native: what was built on another processor of a cluster may not run on this one.
     key = hashlib.sha256(repr((source, FLAGS, compiler, platform.platform(), _processor())).encode()).hexdigest()[:16]
-    target = cache_folder() / f"kernels-{key}.so"
-    if target.is_file():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        built = Path(folder) / target.name
+    cache = _cpu_cache.private_folder(_cpu_cache.cache_folder())
+    found = _cpu_cache.find(cache, key)
+    if found is not None:
+        return found
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        built = Path(folder) / "kernels.so"
         for extra in ATTEMPTS:
             command = [*compiler.split(), *FLAGS, *extra, "-o", str(built), *map(str, SOURCES), "-lm"]
             run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
             if run.returncode == 0:
-                os.replace(built, target)  # several processes may build at once: each leaves a whole file
-                return target
+                return _cpu_cache.keep(built, cache, key)
     raise RuntimeError(f"{compiler} failed: {(run.stderr.strip() or 'without a message').splitlines()[-1]}")
 
 
@@ -86,8 +85,8 @@ def _processor() -> str:
     return "".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
 
 
-def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+def _load(built: _cpu_cache.Library) -> ctypes.CDLL:
+    library = ctypes.CDLL(_cpu_cache.loadable(built))
     for name, arguments in FUNCTIONS.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, ctypes.c_int

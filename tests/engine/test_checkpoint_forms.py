@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.run_content import run_content
 from helpers.tiny_run import write_run
 from mmengine.config import Config
 
@@ -21,7 +22,7 @@ DISTILLED = {f"architecture.{name}": value for name, value in PLAIN.items()}
 def start_from(cfg: Config, weights: dict[str, Any], *, resume: bool = False, run: bool = True) -> None:
     """Check a run that starts from a checkpoint beside its config."""
     path = Path(cfg.filename).with_name("start.pth")
-    torch.save({"state_dict": weights, **({"meta": {}, "message_hub": {}} if run else {})}, path)
+    torch.save(run_content(weights) if run else {"state_dict": weights}, path)
     cfg.load_from, cfg.resume = str(path), resume
     check_checkpoints(cfg)
 
@@ -61,7 +62,7 @@ def test_a_distillation_is_not_resumed_as_a_plain_run(plain: Config, run: bool) 
 
 
 def test_the_latest_checkpoint_of_a_work_dir_is_looked_at_too(distill: Config, tmp_path: Path) -> None:
-    torch.save({"state_dict": PLAIN, "meta": {}, "message_hub": {}}, tmp_path / "epoch_1.pth")
+    torch.save(run_content(PLAIN), tmp_path / "epoch_1.pth")
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
     distill.work_dir, distill.resume = str(tmp_path), True
     with pytest.raises(CheckpointError, match=r"--resume: '.*epoch_1\.pth' is of a plain model"):

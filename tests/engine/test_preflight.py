@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.run_content import run_content
 from mmengine.config import Config
 
 from mmdist.engine.config import load_config
@@ -301,6 +302,39 @@ def test_weights_alone_are_no_run_to_resume(plain: Config, tmp_path: Path) -> No
         check(plain)
 
 
+@pytest.mark.parametrize("name", ["optimizer", "param_schedulers", "message_hub", "meta", "meta.iter", "meta.epoch"])
+def test_a_checkpoint_that_lacks_what_a_run_needs_is_not_resumed(plain: Config, tmp_path: Path, name: str) -> None:
+    content = run_content({"a": torch.zeros(1)})
+    part, _, key = name.partition(".")
+    if key:
+        del content[part][key]
+    else:
+        del content[part]
+    torch.save(content, tmp_path / "best_acc_epoch_1.pth")
+    plain.load_from = str(tmp_path / "best_acc_epoch_1.pth")
+    plain.param_scheduler = [dict(type="MultiStepLR", milestones=[1])]
+    check(plain)
+    plain.resume = True
+    with pytest.raises(CheckpointError, match=r"--resume.*best_acc_epoch_1\.pth.*load_from") as caught:
+        check(plain)
+    assert name in str(caught.value) or part == "meta" or "weights only" in str(caught.value)
+
+
+def test_a_run_without_a_schedule_needs_none_to_go_on(plain: Config, tmp_path: Path) -> None:
+    content = run_content({"a": torch.zeros(1)})
+    del content["param_schedulers"]
+    torch.save(content, tmp_path / "epoch_1.pth")
+    plain.load_from, plain.resume = str(tmp_path / "epoch_1.pth"), True
+    check(plain)
+
+
+def test_weights_in_the_format_of_safetensors_are_no_run_to_resume(plain: Config, tmp_path: Path) -> None:
+    pytest.importorskip("safetensors.torch").save_file({"a": torch.zeros(1)}, tmp_path / "student.safetensors")
+    plain.load_from, plain.resume = str(tmp_path / "student.safetensors"), True
+    with pytest.raises(CheckpointError, match=r"--resume.*weights only.*load_from"):
+        check(plain)
+
+
 def test_remote_weights_are_left_alone(distill: Config) -> None:
     distill.model.teacher_ckpt = "https://example.com/a.pth"
     distill.load_from = "torchvision://resnet50"
@@ -310,7 +344,7 @@ def test_remote_weights_are_left_alone(distill: Config) -> None:
 def test_a_checkpoint_of_mmrazors_class_is_not_resumed(plain: Config, tmp_path: Path) -> None:
     path = tmp_path / "iter_10.pth"
     weights = {"architecture.head.fc.bias": torch.zeros(3), "teacher.head.fc.bias": torch.zeros(3)}
-    torch.save(dict(meta={}, message_hub={}, state_dict=weights), path)
+    torch.save(run_content(weights), path)
     plain.load_from, plain.resume = str(path), True
     plain.model = dict(type="mmdist.SingleTeacherDistill", architecture=plain.model, teacher=plain.model)
     with pytest.raises(CheckpointError, match=r"--resume.*is MMRazor's: the teacher is among its weights.*load_from"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdist.functional import _cpu, _cpu_build, dist_loss
+from mmdist.functional import _cpu, _cpu_build, dist_loss, relation
 
 
 @pytest.fixture
@@ -30,6 +31,11 @@ def compiler(folder: Path, script: str) -> str:
     return str(path)
 
 
+def needs_a_compiler_program() -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+
+
 def needs_a_compiler() -> None:
     if _cpu_build.kernels().library is None:
         pytest.skip("needs a C compiler")
@@ -42,6 +48,131 @@ def test_they_are_built_once_and_found_again(fresh: Path, monkeypatch: pytest.Mo
     _cpu_build.kernels.cache_clear()
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: pytest.fail("compiled again"))
     assert _cpu_build.kernels().library is not None
+
+
+# The modules alone, without the second that importing torch takes.
+ALONE = """
+import sys, types, warnings
+for name in ("mmdist", "mmdist.functional"):
+    sys.modules[name] = types.ModuleType(name)
+sys.modules["mmdist.functional"].__path__ = [{folder!r}]
+warnings.simplefilter("always")
+from mmdist.functional import _cpu_build
+"""
+
+
+def tried(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a new process says: a library that kills one must not kill the tests."""
+    before = ALONE.format(folder=str(Path(_cpu_build.__file__).parent))
+    command = [sys.executable, "-c", before + code]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def quick(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As ``fresh``, with a library in it whose functions do nothing: the real ones take seconds to compile."""
+    needs_a_compiler_program()
+    (tmp_path / "stub.c").write_text("".join(f"int {name}(void) {{ return 0; }}\n" for name in _cpu_build.FUNCTIONS))
+    out = "sys.argv[sys.argv.index('-o') + 1]"
+    source = str(tmp_path / "stub.c")
+    script = f"import os, sys\nos.execvp('cc', ['cc', '-shared', '-fPIC', '-o', {out}, {source!r}])"
+    monkeypatch.setenv("CC", compiler(tmp_path, script))
+    assert _cpu_build.kernels().library is not None
+    return fresh
+
+
+LOADED = "print(_cpu_build.kernels().library is not None)"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def let_others_write(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def give_away(path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    os.chown(path, 12345, 12345)
+
+
+def wait_for_ever(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [cut, flip, link, let_others_write, give_away, wait_for_ever])
+def test_a_library_that_is_damaged_or_may_be_somebody_elses_is_built_again(quick: Path, change) -> None:
+    (built,) = quick.iterdir()
+    content = built.read_bytes()
+    change(built)
+    done = tried(LOADED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    assert not built.is_symlink() and built.stat().st_mode & 0o7777 == 0o700
+    assert (built.read_bytes(), built.stat().st_uid) == (content, os.geteuid())
+
+
+def open_to_all(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+def open_above(folder: Path) -> None:
+    folder.parent.chmod(0o777)
+
+
+def link_folder(folder: Path) -> None:
+    folder.rename(folder.with_name("other"))
+    folder.symlink_to(folder.with_name("other"))
+
+
+def give_above_away(folder: Path) -> None:
+    give_away(folder.parent)
+
+
+@pytest.mark.parametrize("change", [open_to_all, open_above, link_folder, give_away, give_above_away])
+def test_from_a_folder_that_others_can_change_nothing_is_loaded_and_one_warning_says_so(
+    quick: Path, monkeypatch: pytest.MonkeyPatch, change
+) -> None:
+    monkeypatch.setattr(relation, "PLAIN_BELOW", -1)
+    try:
+        change(quick)
+        done = tried(f"{LOADED}; {LOADED}")
+        assert (done.returncode, done.stdout) == (0, "False\nFalse\n")
+        assert done.stderr.count("RuntimeWarning") == 1 and "MMDIST_CACHE" in done.stderr
+        _cpu_build.kernels.cache_clear()
+        with pytest.warns(RuntimeWarning, match="PyTorch operations are"):
+            scores = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+            assert dist_loss(scores, scores).item() == pytest.approx(0, abs=1e-5)
+    finally:
+        quick.parent.chmod(0o700)
+
+
+def test_above_the_folder_links_and_open_folders_where_nothing_can_be_moved_are_usual(tmp_path: Path, quick) -> None:
+    (tmp_path / "open" / "mine").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o1777)  # as /tmp is
+    (tmp_path / "link").symlink_to(tmp_path / "open" / "mine")
+    assert tried(LOADED, MMDIST_CACHE=str(tmp_path / "link")).stdout == "True\n"
+    assert len(list((tmp_path / "open" / "mine" / "kernels").iterdir())) == 1
+
+
+def test_a_umask_that_lets_all_write_makes_no_cache_that_all_can_write_to(tmp_path: Path, quick: Path) -> None:
+    done = tried(f"import os; os.umask(0); {LOADED}", MMDIST_CACHE=str(tmp_path / "new" / "deep"))
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    made = [path for path in (tmp_path / "new").rglob("*")]
+    assert len(made) == 3 and not any(path.stat().st_mode & 0o022 for path in made)
 
 
 def test_another_processor_or_compiler_gets_its_own(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

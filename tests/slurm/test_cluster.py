@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,48 @@ def test_a_folder_with_other_files_is_left_alone(state: Path) -> None:
     assert "other files" in err
     assert (state / "thesis.txt").read_text() == "mine"
     (state / "thesis.txt").unlink()
+
+
+def link(state: Path) -> None:
+    state.with_name("other").mkdir(mode=0o700)
+    state.symlink_to(state.with_name("other"))
+
+
+def link_to_nowhere(state: Path) -> None:
+    state.symlink_to(state.with_name("gone"))
+
+
+def make_a_file(state: Path) -> None:
+    state.touch(0o600)
+
+
+def make_for_another(state: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    state.mkdir(mode=0o700)
+    os.chown(state, 12345, 12345)
+
+
+def make_open(state: Path) -> None:
+    state.mkdir()
+    state.chmod(0o770)
+
+
+@pytest.mark.parametrize("make", [link, link_to_nowhere, make_a_file, make_for_another, make_open])
+@pytest.mark.parametrize("command", ["up", "status", "down"])
+def test_a_folder_that_somebody_else_may_have_made_is_not_believed(state: Path, make, command: str) -> None:
+    make(state)
+    if state.is_dir():
+        (state / "slurm.conf").write_text("ClusterName=evil\n")
+        (state / "pids").write_text(f"{os.getpid()}\n")
+    code, out, err = call(command, state)
+    assert (code, out) == (1, "")
+    assert err.startswith("slurm_cluster: error: --state ") and err.count("\n") == 1
+    assert not state.is_dir() or {path.name for path in state.iterdir()} == {"slurm.conf", "pids"}
+    if not state.is_symlink() and state.is_dir():
+        shutil.rmtree(state)
+    else:
+        state.unlink()
 
 
 def test_a_path_too_long_for_a_socket_is_refused(conf: str, state: Path) -> None:

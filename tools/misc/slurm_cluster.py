@@ -18,6 +18,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -135,12 +136,40 @@ class Cluster:
         self.state = state
         self.conf = state / "slurm.conf"
 
+    def check_folder(self) -> None:
+        """The name of the folder can be guessed: one that somebody else may have made is not believed.
+
+        Raises:
+            ClusterError: It is a link, no folder, or another user's.
+        """
+        try:
+            found = self.state.lstat()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ClusterError(f"--state {self.state}: {error.strerror}") from error
+        if not stat.S_ISDIR(found.st_mode):
+            raise ClusterError(f"--state {self.state}: it is a link or a file, expected a folder; remove it")
+        if found.st_uid != os.geteuid():
+            raise ClusterError(f"--state {self.state}: it belongs to the user {found.st_uid}; name another folder")
+
+    def check_closed(self) -> None:
+        """As above, of a folder that is this user's.
+
+        Raises:
+            ClusterError: Other users can look into it, or write to it.
+        """
+        if self.state.exists() and self.state.lstat().st_mode & 0o077:
+            raise ClusterError(f"--state {self.state}: it is open to other users; chmod 700 {self.state}, or remove it")
+
     def up(self) -> None:
         """Start the cluster, or leave it alone where it runs.
 
         Raises:
             ClusterError: It does not start; nothing is left of it then.
         """
+        self.check_folder()
+        self.check_closed()
         if self.nodes():
             return
         absent = missing()
@@ -160,10 +189,12 @@ class Cluster:
 
     def down(self) -> None:
         """End everything that was started, and remove the folder."""
+        self.check_folder()
         if not self.state.exists():
             return
         if not (self.state / "pids").exists() and any(self.state.iterdir()):
             raise ClusterError(f"--state {self.state}: there are other files in it; it is left alone")
+        self.check_closed()
         if self.nodes():
             self._end_jobs()
         # munged last: the others talk through it.
@@ -183,7 +214,8 @@ class Cluster:
         return dict(line.split() for line in self._ask("sinfo", "-h", "-N", "-o", "%N %T").splitlines())
 
     def _start(self) -> None:
-        self.state.mkdir(mode=0o755, parents=True)
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(mode=0o700)  # fails where somebody was faster
         (self.state / "pids").touch()
         for name in ("slurmctld", *NODES):
             (self.state / name).mkdir(mode=0o755)
@@ -200,7 +232,8 @@ class Cluster:
         files = {"--key-file": "key", "--socket": "socket", "--pid-file": "pid", "--seed-file": "seed"}
         files = {option: f"{self.state}/munge.{name}" for option, name in files.items()}
         own_log = f"--log-file={self.state}/munge.log"
-        munged = self._launch("munged", "--foreground", own_log, *(f"{k}={v}" for k, v in files.items()))
+        # --force: its socket need not be open to all, every process of the cluster is this user's.
+        munged = self._launch("munged", "--foreground", "--force", own_log, *(f"{k}={v}" for k, v in files.items()))
         self._wait((self.state / "munge.socket").exists, [munged], "munged")
         daemons = [munged, self._launch("slurmctld", "-D", "-f", str(self.conf))]
         daemons += [self._launch("slurmd", "-D", "-N", node, "-f", str(self.conf), log=node) for node in NODES]
@@ -316,6 +349,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cluster = Cluster(args.state.absolute())
     try:
+        cluster.check_folder()
+        if args.command == "status":
+            cluster.check_closed()
         if args.command == "up":
             if args.install and missing():
                 install()

@@ -17,6 +17,7 @@ from mmdist.cli.demo.schedule import iterations_of, length_options, relocation_o
 from mmdist.cli.demo.stages import Stage, read_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.config import load_config
+from mmdist.engine.latest import named_in
 from mmdist.errors import ConfigError, MMDistError
 
 
@@ -134,8 +135,7 @@ def option_arguments(options: dict[str, Any]) -> list[str]:
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint to go on from, if a complete one is there."""
-    note = folder / "last_checkpoint"
-    path = Path(note.read_text(encoding="utf-8").strip()) if note.is_file() else None
+    path = named_in(folder, [folder])
     return path if path is not None and path.is_file() else None
 
 

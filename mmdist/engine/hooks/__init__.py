@@ -10,6 +10,7 @@ from mmdist.engine.hooks.acclimation import AcclimationHook
 from mmdist.engine.hooks.checkpoint import CheckpointHook
 from mmdist.engine.hooks.preempt import Preempted, PreemptHook
 from mmdist.engine.hooks.resume import ExactResumeHook
+from mmdist.engine.hooks.resume_check import ResumeCheckHook
 from mmdist.engine.hooks.visualization import DistillVisualizationHook
 
 compat.apply()  # again: mmengine's runner, which is imported by now, needs the loader of its checkpoints repaired
@@ -21,6 +22,7 @@ __all__ = [
     "ExactResumeHook",
     "PreemptHook",
     "Preempted",
+    "ResumeCheckHook",
     "add_default_hooks",
 ]
 
@@ -35,6 +37,6 @@ def add_default_hooks(runner: Runner) -> None:
         # Not by the config, which is written to the work dir: that copy shall work with the task libraries' tools too.
         if type(hook) is _CheckpointHook:
             hook.__class__ = CheckpointHook
-    for kind in (ExactResumeHook, PreemptHook, AcclimationHook):
+    for kind in (ResumeCheckHook, ExactResumeHook, PreemptHook, AcclimationHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmdist.engine import atomic
 from mmdist.engine.hooks.resume import collect_random_states
+from mmdist.engine.resumed import entries, files
 from mmdist.errors import ConfigError
 from mmdist.registry import HOOKS
 
@@ -34,7 +35,14 @@ class CheckpointHook(_CheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Find the place for checkpoints, and clear it of half-written ones."""
+        """Find the place for checkpoints, and clear it of half-written ones.
+
+        Raises:
+            CheckpointError: A resumed checkpoint has no whole numbers as the steps whose checkpoints are kept.
+        """
+        notes = runner.message_hub.runtime_info  # perhaps a file's: this hook deletes what they name
+        files.forget_elsewhere(notes, [hook for hook in runner.hooks if isinstance(hook, _CheckpointHook)], runner)
+        entries.check_kept(f"message_hub.runtime_info[{entries.KEPT!r}]", notes.get(entries.KEPT, []))
         super().before_train(runner)
         self._saved_at: tuple[int, int] | None = None
         if self._is_safe(runner) and is_main_process():

@@ -11,10 +11,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmdist.compat.checkpoint import load_checkpoint_file
-from mmdist.engine.overrides import latest_checkpoint
+from mmdist.engine.latest import latest_checkpoint
+from mmdist.engine.resumed import check_content
 from mmdist.errors import CheckpointError
-
-NEEDED = {"meta", "message_hub", "state_dict", "optimizer"}
 
 
 def fall_back(cfg: Config) -> Path | None:
@@ -31,12 +30,12 @@ def fall_back(cfg: Config) -> Path | None:
     newest = latest_checkpoint(cfg) if cfg.get("resume") and cfg.get("load_from") is None else None
     if newest is None or not newest.is_file():
         return None
-    damage = why_not(newest, set())
+    damage = why_not(newest)
     if not damage:
         return None
     skipped = [damage]
     for path in older_checkpoints(newest, Path(cfg.work_dir)):
-        reason = why_not(path, NEEDED)
+        reason = why_not(path, cfg)
         if reason:
             skipped.append(reason)
             continue
@@ -68,18 +67,20 @@ def older_checkpoints(newest: Path, work_dir: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, len(path.name), path.name), reverse=True)
 
 
-def why_not(path: Path, needed: set[str]) -> str:
+def why_not(path: Path, cfg: Config | None = None) -> str:
     """What keeps a checkpoint from being resumed, or nothing.
 
     Args:
         path (Path): The file.
-        needed (set[str]): The entries that it must have.
+        cfg (Config, optional): The run's: the file must have what it needs to go on; else it need only be whole.
 
     Returns:
         str: A phrase that names the file; empty if all is well.
     """
     try:
         content = load_checkpoint_file(path, map_location="cpu")
+        if cfg is not None:
+            check_content(content, str(path), scheduled=bool(cfg.get("param_scheduler")))
     except CheckpointError as error:
         return str(error)
     # torch reads past wrong content; the archive that it writes has checksums.
@@ -87,5 +88,4 @@ def why_not(path: Path, needed: set[str]) -> str:
         with zipfile.ZipFile(path) as archive:
             if (entry := archive.testzip()) is not None:
                 return f"{path} is damaged: the checksum of {entry} is wrong"
-    missing = sorted(needed - content.keys())
-    return f"{path} has no {', '.join(missing)}" if missing else ""
+    return ""

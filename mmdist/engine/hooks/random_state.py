@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmdist.engine.resumed.generators import check_generators
+
 
 def capture() -> dict[str, Any]:
     """The states of Python's, numpy's and torch's global generators, and of this process's GPU if it uses one.
@@ -39,7 +41,11 @@ def restore(state: dict[str, Any]) -> None:
 
     Args:
         state (dict[str, Any]): Of :func:`capture`; its tensors may be on any device.
+
+    Raises:
+        CheckpointError: It is none, as a file that was changed may have it. All generators are as they were.
     """
+    check_generators("random state", state)
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]

@@ -14,10 +14,8 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from mmdist.engine.hooks import batches, random_state
 from mmdist.engine.hooks.loops import AdvancedIterator, restart_iterator, run_rest_of_epoch
+from mmdist.engine.resumed.entries import ENTRY, VERSION, check_position, is_known
 from mmdist.registry import HOOKS
-
-KEY = "mmdist"
-STATE_VERSION = 1
 
 
 @HOOKS.register_module()
@@ -45,7 +43,7 @@ class ExactResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the entry of a checkpoint until it is known to be resumed."""
         meta = checkpoint.get("meta", {})
-        entry = checkpoint.get(KEY)
+        entry = checkpoint.get(ENTRY)
         self._resumed = None
         if "iter" in meta:
             self._resumed = dict(at=(meta.get("epoch"), meta["iter"]), entry=entry)
@@ -59,13 +57,14 @@ class ExactResumeHook(Hook):
         self._started = self._within = False
         if resumed is None:
             return
-        if not isinstance(resumed["entry"], dict) or resumed["entry"].get("version") != STATE_VERSION:
+        if not is_known(resumed["entry"]):
             runner.logger.warning(
                 "The checkpoint has no random states that this version of mmdist knows: training goes on, but not "
                 "exactly as it would have without the interruption"
             )
             self._resumed = None
             return
+        check_position(resumed["entry"])  # again: another tool's run has this hook without the one that checks all
         self._pass, self._done = resumed["entry"]["pass"], resumed["entry"]["done"]
         threads, now = resumed["entry"].get("threads"), torch.get_num_threads()
         if get_device() == "cpu" and threads not in (None, now):  # None: saved on a GPU, or by an earlier version
@@ -160,11 +159,11 @@ class ExactResumeHook(Hook):
         states = self._collected or [self._before_val or random_state.capture()]
         self._collected = None
         seed = getattr(batches.sampler_of(runner.train_dataloader), "seed", None)
-        entry = {"version": STATE_VERSION, "world": get_world_size(), "random": states}
+        entry = {"version": VERSION, "world": get_world_size(), "random": states}
         entry |= {"pass": self._pass, "done": self._done, "sampler_seed": seed if isinstance(seed, int) else None}
         if get_device() == "cpu":
             entry["threads"] = torch.get_num_threads()
-        checkpoint[KEY] = entry
+        checkpoint[ENTRY] = entry
 
     def _restore(self) -> None:
         resumed, self._resumed = self._resumed, None

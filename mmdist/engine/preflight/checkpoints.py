@@ -8,12 +8,12 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdist.compat.checkpoint import load_checkpoint_file
-from mmdist.engine.overrides import latest_checkpoint
+from mmdist.engine.latest import latest_address
 from mmdist.engine.preflight.forms import check_form, keeps_teacher_out
+from mmdist.engine.resumed import check_content
 from mmdist.errors import CheckpointError
 
 REMOTE = re.compile(r"[\w.+-]{2,}:")  # https://, s3://, torchvision://, cluster:s3://; one letter is a Windows drive
-RUN = {"meta", "message_hub"}  # what mmengine needs besides weights to go on
 
 
 def check_checkpoints(cfg: Config) -> dict[str, Any]:
@@ -43,21 +43,19 @@ def check_checkpoints(cfg: Config) -> dict[str, Any]:
             meta = content.get("meta")
     start, resume = cfg.get("load_from"), cfg.get("resume", False)
     if resume and start is None:
-        latest = latest_checkpoint(cfg)
-        start = str(latest) if latest else None
+        start = latest_address(cfg)
     if start:
         content = check_checkpoint(start, "--resume" if resume else "load_from")
         if content is not None:
             check_form(cfg, content, start, resume=resume)
-        if resume and content is not None and not RUN.issubset(content):
-            hint = "to start a new run from weights, use --cfg-options load_from=..."
-            raise CheckpointError(f"--resume: {start!r} is no checkpoint of a run: it has weights only; {hint}")
         if resume and content is not None and keeps_teacher_out(model) and has_teacher(content):
             hint = "its student can be the start of a new run: --cfg-options load_from=..."
             raise CheckpointError(
                 f"--resume: {start!r} is MMRazor's: the teacher is among its weights and in its optimizer, "
                 f"so mmdist.SingleTeacherDistill cannot go on from it; {hint}"
             )
+        if resume and content is not None:
+            check_content(content, str(start), scheduled=bool(cfg.get("param_scheduler")))
     return meta if isinstance(meta, dict) else {}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.run_content import run_content
 from helpers.tiny_run import write_run
 from mmengine.config import Config
 
@@ -18,8 +19,7 @@ from mmdist.engine.hooks.fallback import fall_back, older_checkpoints
 
 
 def content(step: int) -> dict:
-    weights = {"weight": torch.full((5000,), float(step))}
-    return dict(meta=dict(epoch=step, iter=step), state_dict=weights, message_hub={}, optimizer={})
+    return run_content({"weight": torch.full((5000,), float(step))}, step)
 
 
 @pytest.fixture
@@ -84,9 +84,10 @@ def test_best_and_published_files_are_not_resumed(run: Config, tmp_path: Path) -
 
 
 def test_checkpoints_in_a_folder_of_their_own_are_found(run: Config, tmp_path: Path) -> None:
-    run.work_dir = str(tmp_path / "work")
-    (tmp_path / "work").mkdir()
-    (tmp_path / "last_checkpoint").rename(tmp_path / "work" / "last_checkpoint")
+    run.work_dir = str(tmp_path / "work" / tmp_path.name)
+    run.default_hooks = dict(checkpoint=dict(type="CheckpointHook", out_dir=str(tmp_path.parent)))
+    Path(run.work_dir).mkdir(parents=True)
+    (tmp_path / "last_checkpoint").rename(Path(run.work_dir, "last_checkpoint"))
     cut(tmp_path / "iter_3.pth")
     assert fall_back(run) == tmp_path / "iter_2.pth"
 
