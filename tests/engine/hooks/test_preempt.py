@@ -146,12 +146,12 @@ def test_workers_that_get_the_signals_too_go_on_delivering(tmp_path: Path) -> No
 
 def test_the_process_ends_with_75_and_at_once_at_a_second_signal(tmp_path: Path) -> None:
     quick = start(tmp_path / "quick", 0.01)
-    slow = start(tmp_path / "slow", 60)
     quick.send_signal(signal.SIGUSR1)
     out, _ = quick.communicate(timeout=60)
     assert quick.returncode == 75
     assert "go on with: " in out
     assert (tmp_path / "quick" / "preempted.pth").is_file()
+    slow = start(tmp_path / "slow", 60)
     slow.send_signal(signal.SIGTERM)
     time.sleep(1)
     assert slow.poll() is None  # it waits for the end of the iteration
