@@ -134,7 +134,8 @@ def _tensor_3(
 def _is_plain(grad: Any, hooks: Any, flags: Any = None) -> bool:
     if isinstance(flags, Table) and flags.items:
         raise damaged("it holds a conjugated or negated view, and weights are dense and plain")
-    return type(grad) is bool and isinstance(hooks, Table) and hooks.ordered and not hooks.items
+    without = hooks is None or (isinstance(hooks, Table) and hooks.ordered and not hooks.items)  # None: old files
+    return type(grad) is bool and without
 
 
 def _parameter(rules: Rules, data: Any, grad: Any, hooks: Any) -> Made | None:

@@ -57,10 +57,11 @@ class _Machine:
         self.file, self.rules = file, rules
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
-        self.memo: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.steps = 0
 
     def run(self) -> Any:
-        for _ in range(MOST_STEPS):
+        for self.steps in range(MOST_STEPS):
             code = self._read(1)
             if code == b".":
                 return self._pop()
@@ -124,13 +125,14 @@ class _Machine:
 
     def put(self, size: int) -> None:
         index = int.from_bytes(self._read(size), "little")
-        if index > len(self.memo):  # they are numbered in order; others could be chosen to collide
+        # Writers count up, some of them leaving numbers out; others could be chosen to collide.
+        if index > self.steps:
             raise damaged("its objects are not numbered in order")
-        self.memo[index : index + 1] = [self._top()]
+        self.memo[index] = self._top()
 
     def get(self, size: int) -> None:
         index = int.from_bytes(self._read(size), "little")
-        if index >= len(self.memo):
+        if index not in self.memo:
             raise damaged("it refers to an object that it does not have")
         self.stack.append(self.memo[index])
 

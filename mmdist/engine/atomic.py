@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmdist.compat import _checkpoint_archive
+from mmdist.compat import _checkpoint_archive, _checkpoint_integrity
 from mmdist.errors import CheckpointError
 
 SUFFIX = ".mmdist-tmp"
@@ -151,8 +150,4 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return _checkpoint_integrity.file_digest(path)

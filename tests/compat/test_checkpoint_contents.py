@@ -77,6 +77,16 @@ def test_models_and_optimizers_keep_their_versions_and_states(legacy: bool, tmp_
     assert loaded["state_dict"]._metadata == model.state_dict()._metadata
 
 
+@pytest.mark.parametrize("network", ["alex", "squeeze", "vgg"])
+def test_a_file_of_python_2_is_loaded(network: str) -> None:
+    """Its pickler numbers objects otherwise, and its names are byte strings."""
+    functional = pytest.importorskip("torchmetrics.functional")
+    path = Path(functional.__file__).parent / "image" / "lpips_models" / f"{network}.pth"
+    if not path.exists():
+        pytest.skip("these weights come with torchmetrics")
+    assert same(load_checkpoint_file(path), torch.load(path, map_location="cpu", weights_only=True))
+
+
 def test_weights_alone_are_a_checkpoint_too(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(2), "b": torch.ones(1)}, tmp_path / "a.pth")
     assert list(load_checkpoint_file(tmp_path / "a.pth")) == ["a", "b"]

@@ -97,6 +97,7 @@ def export_student(
         raise ConfigError("--trust-config", True, hint=f"--config {config} names another config: give one of the two")
     check_out(target, source)
     content = load_checkpoint_file(source)
+    checksum = check_content(source)
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     weights = pick_student(content, checkpoint, ema)
@@ -123,7 +124,7 @@ def export_student(
         left_out=weights.left_out,
         built_from="" if student is None else f"--config {config}" if config else "--trust-config",
         verified=verified,
-        checksum=check_content(source),
+        checksum=checksum,
     )
 
 

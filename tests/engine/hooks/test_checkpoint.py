@@ -34,10 +34,10 @@ def save(start):
     number = start
     while True:
         number += 1
-        atomic.write_checkpoint(dict(number=number, values=torch.full((500_000,), float(number))), folder / "last.pth")
+        atomic.write_checkpoint(dict(number=number, values=torch.full((100_000,), float(number))), folder / "last.pth")
 
 newest, temporaries = 0, 0
-atomic.write_checkpoint(dict(number=0, values=torch.zeros(500_000)), folder / "last.pth")
+atomic.write_checkpoint(dict(number=0, values=torch.zeros(100_000)), folder / "last.pth")
 for _ in range(kills):
     child = os.fork()
     if child == 0:
@@ -48,7 +48,7 @@ for _ in range(kills):
     temporaries += len(list(folder.glob(".*")))
     content = torch.load(folder / "last.pth", weights_only=True)
     assert content["number"] >= newest, (content["number"], newest)
-    assert torch.equal(content["values"], torch.full((500_000,), float(content["number"]))), content["number"]
+    assert torch.equal(content["values"], torch.full((100_000,), float(content["number"]))), content["number"]
     newest = content["number"]
     if temporaries % 2:
         atomic.remove_leftovers(folder)
