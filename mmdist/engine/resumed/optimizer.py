@@ -11,7 +11,7 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mmdist.engine.resumed.values import check_like, dictionary, is_usual, shown, tensor_of, unfit
+from mmdist.engine.resumed.values import IN_MEMORY, check_like, dictionary, is_usual, shown, tensor_of, unfit
 from mmdist.errors import CheckpointError
 
 INITIAL = re.compile(r"initial_\w+")  # a scheduler's note, in a run that may have no schedulers any more
@@ -156,7 +156,7 @@ def _check_entry(place: str, given: dict[str, Any], expected: dict[str, Any] | N
     for key, value in given.items():
         here = f"{place}[{shown(key)}]"
         if isinstance(value, Tensor) and not is_usual(value):
-            raise unfit(here, value, "a tensor with its elements in memory")
+            raise unfit(here, value, IN_MEMORY)
         if expected is None:  # of an optimizer that keeps its notes to itself
             continue
         like = expected[key]

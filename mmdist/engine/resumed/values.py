@@ -14,6 +14,7 @@ from torch import Tensor
 from mmdist.errors import CheckpointError
 
 MAX_DEPTH = 64
+IN_MEMORY = "a tensor with its elements in memory"
 MAX_NUMBER = 2**53  # up to here a float counts
 LONGEST_SHOWN = 60  # characters
 
@@ -125,14 +126,15 @@ def _parts(place: str, node: Any) -> Iterator[tuple[str, Any]]:
         hidden = sorted(map(str, vars(node).keys() - {"_metadata"})) if type(node) is OrderedDict else []
         if hidden:
             raise CheckpointError(f"{place}: a dictionary has an attribute {shown(hidden[0])}, expected none")
-        yield from ((shown(key), part) for key, part in dict.items(node) if _has_parts(part))
-        yield from ((place, key) for key in dict.keys(node) if _has_parts(key))
-    elif isinstance(node, list | tuple | set | frozenset):
-        yield from ((place, part) for part in node if _has_parts(part))
-
-
-def _has_parts(node: Any) -> bool:
-    return isinstance(node, dict | list | tuple | set | frozenset)
+        entries = [(shown(key), value) for key, value in dict.items(node)]
+        entries += [(place, key) for key in dict.keys(node)]
+    else:
+        entries = [(place, value) for value in node]
+    for name, part in entries:
+        if isinstance(part, Tensor) and not is_usual(part):  # saving would fail
+            raise unfit(name, part, IN_MEMORY)
+        if isinstance(part, dict | list | tuple | set | frozenset):
+            yield name, part
 
 
 def check_like(place: str, given: Any, fresh: Any, *, counts: bool = False) -> None:

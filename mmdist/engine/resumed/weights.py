@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from mmdist.engine.resumed.values import dictionary, is_usual, shown, unfit
+from mmdist.engine.resumed.values import IN_MEMORY, dictionary, is_usual, shown, unfit
 from mmdist.errors import CheckpointError
 
 UNNEEDED = "num_batches_tracked"  # mmengine, too, takes weights without it
@@ -54,7 +54,7 @@ def check_weights(content: dict[str, Any], model: nn.Module) -> None:
 def _check_tensors(place: str, state: dict[str, Any]) -> None:
     for name, tensor in dict.items(state):
         if not is_usual(tensor):
-            raise unfit(f"{place}[{shown(name)}]", tensor, "a tensor with its elements in memory")
+            raise unfit(f"{place}[{shown(name)}]", tensor, IN_MEMORY)
 
 
 def _check_metadata(state: dict[str, Any]) -> None:

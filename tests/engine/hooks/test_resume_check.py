@@ -164,6 +164,7 @@ ATTACKS: dict[str, Attack] = {
     "resumed numbers": put("message_hub|resumed_keys", {"a": 7}),
     "a key that is a number": put("message_hub|runtime_info", lambda notes: {**notes, 7: 1}),
     "deep": put(f"{INFO}|note", nested(200)),
+    "note without elements": put(f"{INFO}|note", torch.zeros(3, device="meta")),
     "deep in meta": put("meta.dataset_meta", nested(70)),
     "disguised": put("message_hub|log_scalars", Disguised),
     "disguised weights": put("state_dict", Disguised),
