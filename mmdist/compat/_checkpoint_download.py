@@ -18,16 +18,14 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urldefrag, urlparse
 
+from mmdist.compat._checkpoint_hash import BLOCK, name_hash
 from mmdist.errors import CheckpointError, ConfigError
 
 TIMEOUT_VARIABLE = "MMDIST_DOWNLOAD_TIMEOUT"
 TIMEOUT = 60.0  # seconds without an answer, or with next to nothing
 TRICKLE = 1 << 10  # bytes that must come within that time
-BLOCK = 1 << 20
 RESERVE = 1 << 28  # bytes that a download of unknown size leaves free
 LONGEST_NAME = 150
-# As torch.hub reads names: the start of the file's SHA-256. Eight digits may be a date as well.
-HASH = re.compile(r"-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.[^.]*$")
 
 
 def cached_name(url: str) -> str:
@@ -38,26 +36,11 @@ def cached_name(url: str) -> str:
         ('resnet50-0676ba61.pth', 'last_url_21b01e6b5687.pth')
     """
     name = re.sub(r"[^\w.+-]", "_", Path(urlparse(url).path).name)[-LONGEST_NAME:].lstrip(".") or "checkpoint.pth"
-    if HASH.search(name):
+    if name_hash(name):
         return name
     own = hashlib.sha256(urldefrag(url).url.encode()).hexdigest()[:12]
     path = Path(name)
     return f"{path.stem}_url_{own}{path.suffix}"
-
-
-def named_hash(name: str) -> str:
-    """The start of the SHA-256 that a file's name carries; empty without one."""
-    found = HASH.search(name)
-    return found.group(1) if found else ""
-
-
-def has_hash(path: Path, start: str) -> bool:
-    """Whether the SHA-256 of a file starts so."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest().startswith(start)
 
 
 def timeout() -> float:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from datetime import datetime
 from pathlib import Path
 
 from mmdist.compat import _checkpoint_safetensors
-from mmdist.compat._checkpoint_archive import CHUNK, check_records, read_records
+from mmdist.compat._checkpoint_archive import check_records, read_records
+from mmdist.compat._checkpoint_hash import file_digest, name_hash
 from mmdist.errors import CheckpointError, printable
-
-# As torch.hub writes it. Eight digits may be a date as well.
-HASH = re.compile(r"-([0-9a-f]{8,64})\.[A-Za-z]+$")
 
 _checked: dict[str, tuple[tuple[int, ...], str]] = {}
 
@@ -50,29 +45,6 @@ def _state(path: Path) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def name_hash(name: str) -> str:
-    """The beginning of a SHA-256 that a file's name carries, as ``resnet50-0676ba61.pth`` does; empty if none.
-
-    Example:
-        >>> name_hash('resnet50-0676ba61.pth'), name_hash('iter_40000.pth'), name_hash('run-20230131.pth')
-        ('0676ba61', '', '')
-    """
-    found = HASH.search(name)
-    if found is None or _is_date(found[1]):
-        return ""
-    return found[1]
-
-
-def _is_date(digits: str) -> bool:
-    """Eight digits, perhaps with a time of day behind them."""
-    if not digits.isdecimal() or len(digits) not in (8, 10, 12, 14):
-        return False
-    try:
-        return 1990 <= datetime.strptime(digits[:8], "%Y%m%d").year < 2100
-    except ValueError:
-        return False
-
-
 def check_name(path: Path) -> str:
     """Compare a file with the hash in its name, if there is one.
 
@@ -96,15 +68,6 @@ def check_name(path: Path) -> str:
             f"{expected} is no hash, or the change was yours, rename the file"
         )
     return "sha256 in its name"
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _say(path: Path, form: str) -> None:

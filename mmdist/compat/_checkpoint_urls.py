@@ -19,6 +19,7 @@ from urllib.parse import urlparse
 
 from mmdist.compat import _checkpoint_download as web
 from mmdist.compat import checkpoint
+from mmdist.compat._checkpoint_hash import file_digest, name_hash
 from mmdist.errors import CheckpointError, MissingPackageError, spelling_hint
 
 
@@ -80,9 +81,9 @@ def _fetch(url: str, model_dir: str | None) -> Path:
 
     folder = Path(model_dir or os.path.join(torch.hub.get_dir(), "checkpoints"))
     path = folder / web.cached_name(url)
-    start = web.named_hash(path.name)
+    start = name_hash(path.name)
     try:
-        if path.is_file() and (not start or web.has_hash(path, start)):
+        if path.is_file() and (not start or file_digest(path).startswith(start)):
             return path
         folder.mkdir(parents=True, exist_ok=True)
         with web.partial(path) as temporary:

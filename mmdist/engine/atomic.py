@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmdist.compat import _checkpoint_archive, _checkpoint_integrity
+from mmdist.compat import _checkpoint_archive
+from mmdist.compat._checkpoint_hash import file_digest
 from mmdist.errors import CheckpointError
 
 SUFFIX = ".mmdist-tmp"
@@ -150,4 +151,4 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 def file_hash(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    return _checkpoint_integrity.file_digest(path)
+    return file_digest(path)
