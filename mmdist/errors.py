@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 400  # characters of one value in a message
+
 
 class MMDistError(Exception):
     """A mistake of the user's, or of the machine's, with its remedy."""
@@ -32,13 +34,22 @@ class ConfigError(MMDistError, ValueError):
     """
 
     def __init__(self, key: str, value: Any, allowed: Iterable[str] | str = "", hint: str = "") -> None:
-        self.key, self.value, self.hint = key, value, hint
+        self.key, self.value, self.allowed, self.hint = key, value, allowed, hint
         if isinstance(allowed, str):
             parts = [f"expected {allowed}"] if allowed else []
         else:
             parts = [spelling_hint(str(value), allowed)]
         message = "; ".join([*parts, *([hint] if hint else [])])
-        super().__init__(f"{key} = {value!r}: {message}" if message else f"{key} = {value!r}")
+        super().__init__(f"{key} = {shown(value)}: {message}" if message else f"{key} = {shown(value)}")
+
+    def at(self, key: str) -> ConfigError:
+        """The same mistake, at the path where the user has it.
+
+        Example:
+            >>> str(ConfigError('tau', -1, 'a number above 0').at('model.distiller.distill_losses.loss_kd.tau'))
+            'model.distiller.distill_losses.loss_kd.tau = -1: expected a number above 0'
+        """
+        return ConfigError(key, self.value, self.allowed, self.hint)
 
 
 class CheckpointError(MMDistError, RuntimeError):
@@ -55,6 +66,35 @@ class MissingPackageError(MMDistError, ImportError):
 
     def __init__(self, package: str, feature: str) -> None:
         super().__init__(f"{feature} needs the package {package!r}, which is not installed: pip install {package}")
+
+
+def shown(value: Any, most: int = 6) -> str:
+    """A value in a message: of a dict or a long list no more than tells which it is.
+
+    Example:
+        >>> shown(dict(type='ResNet', depth=50, stages=dict(a=1)))
+        "{'type': 'ResNet', ...}"
+        >>> shown([1, 2, [3]])
+        '[1, 2, [...]]'
+    """
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            return f"{{'type': {value['type']!r}{', ...' if len(value) > 1 else ''}}}"
+        keys = [f"{key!r}: ..." for key in list(value)[:most]]
+        return "{" + ", ".join([*keys, *(["..."] if len(value) > most else [])]) + "}"
+    if isinstance(value, list | tuple):
+        start, end = "[]" if isinstance(value, list) else "()"
+        items = [_inner(item) for item in value[:most]] + (["..."] if len(value) > most else [])
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        return f"{start}{', '.join(items)}{comma}{end}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
+
+def _inner(item: Any) -> str:
+    if isinstance(item, dict) or not isinstance(item, list | tuple):
+        return shown(item)
+    return ("[...]" if isinstance(item, list) else "(...)") if item else repr(item)
 
 
 def nearest(value: str, options: Iterable[str], count: int = 3) -> list[str]:

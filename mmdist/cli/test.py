@@ -78,12 +78,14 @@ def run(args: argparse.Namespace) -> None:
         testing.enable_tta(cfg)
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
-    from mmdist.engine.runner import build_runner
+    from mmdist.engine.runner import build_runner, explained
 
     testing.keep_label_maps(cfg, args.out, args.out_item)
     runner = build_runner(cfg)
     testing.keep_predictions(runner, args.out, args.out_item)
-    testing.write_metrics(runner.test(), args.out, args.out_item)
+    with explained(cfg):
+        metrics = runner.test()
+    testing.write_metrics(metrics, args.out, args.out_item)
     end_launch()
 
 

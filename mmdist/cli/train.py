@@ -95,10 +95,10 @@ def run(args: argparse.Namespace) -> None:
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
     from mmdist.engine.hooks import Preempted
-    from mmdist.engine.runner import build_runner
+    from mmdist.engine.runner import train
 
     try:
-        build_runner(cfg).train()
+        train(cfg)
     except Preempted:
         end_launch()
         raise

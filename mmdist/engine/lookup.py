@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,10 +12,11 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
 
 from mmdist.engine.config import did_you_mean, not_installed
+from mmdist.engine.signatures import parameters
 from mmdist.errors import ConfigError, nearest
 
 REGISTRIES = {node.name: node for node in vars(root).values() if isinstance(node, Registry)}
-PLUGINS = ("mmdist", "mmrazor")
+PLUGINS = ("mmdist", "mmrazor")  # their types need their prefix
 
 
 def require_package(scope: str, feature: str) -> None:
@@ -122,42 +122,9 @@ def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool
     return [f"{scope}.{name}" for name in names] if prefixed else names
 
 
-def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
-    """Named arguments of a class or function, as far as they can be known for certain.
-
-    ``**kwargs`` is followed to the next base class within MMRazor and mmdist, whose classes pass it on; where else it
-    leads nobody can tell.
-
-    Returns:
-        dict[str, inspect.Parameter] | None: By name, without ``self``; None where any name might be taken.
-    """
-    if not inspect.isclass(function):
-        return _named(function)
-    found: dict[str, inspect.Parameter] = {}
-    for base in function.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        own = _named(base.__init__, skip_self=True, keep_open=base.__module__.partition(".")[0] in PLUGINS)
-        if own is None:
-            return None
-        for name, parameter in own.items():
-            found.setdefault(name, parameter)
-        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
-            return found
-    return found
-
-
-def _named(function: Any, *, skip_self: bool = False, keep_open: bool = False) -> dict[str, inspect.Parameter] | None:
-    try:
-        listed = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
-    except (TypeError, ValueError):  # built-ins have no signature
-        return None
-    if not keep_open and any(p.kind is p.VAR_KEYWORD for p in listed):
-        return None
-    return {p.name: p for p in listed if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-
-
-def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True) -> None:
+def check_arguments(
+    cfg: dict, function: Any, key: str, *, complete: bool = True, given: Collection[str] = (), own: Collection[str] = ()
+) -> None:
     """A config dict has the arguments that its class takes.
 
     Args:
@@ -165,6 +132,8 @@ def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True
         function (Any): What ``type`` stands for.
         key (str): Path of ``cfg``.
         complete (bool): False where whoever builds it adds arguments of its own.
+        given (Collection[str]): Arguments that whoever builds it adds for certain.
+        own (Collection[str]): Keys that whoever builds it takes out.
 
     Raises:
         ConfigError: An argument that does not exist, with the nearest; or a required one that is missing.
@@ -174,13 +143,17 @@ def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True
         return
     name = getattr(function, "__name__", str(function))
     for argument, value in cfg.items():
-        if argument not in known and argument not in ("type", "_scope_"):
-            raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, known))
+        if argument not in known and argument not in ("type", "_scope_") and argument not in own:
+            takes = {**known, **dict.fromkeys(own)}
+            raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, takes))
     required = [p.name for p in known.values() if p.default is p.empty]
-    missing = [argument for argument in required if argument not in cfg]
+    missing = [argument for argument in required if argument not in cfg and argument not in given]
     if complete and missing:
-        raise ConfigError(key, cfg.get("type"), f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too")
+        close = [near for argument in missing for near in nearest(argument, [k for k in cfg if k not in known])]
+        hint = f"is {close[0]!r} meant to be that?" if close else ""
+        wanted = f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too"
+        raise ConfigError(key, cfg.get("type", name), wanted, hint)
 
 
-def _spelling(argument: str, known: dict[str, inspect.Parameter]) -> str:
-    return did_you_mean(argument, list(known)) or f"it takes {', '.join(known)}"
+def _spelling(argument: str, known: Iterable[str]) -> str:
+    return did_you_mean(argument, list(known)) or (f"it takes {', '.join(known)}" if known else "it takes none")

@@ -7,9 +7,10 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
-from mmdist.engine.lookup import find_type, parameters
+from mmdist.engine.lookup import find_type
 from mmdist.engine.overrides import latest_checkpoint
 from mmdist.engine.preflight.model import is_distiller
+from mmdist.engine.signatures import parameters
 from mmdist.errors import ConfigError
 
 

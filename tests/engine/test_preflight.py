@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmdist.engine.config import load_config
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.checkpoints import check_checkpoints
+from mmdist.engine.preflight.data import check_data
+from mmdist.engine.preflight.model import check_model
+from mmdist.engine.preflight.run import check_run
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, MMDistError
 
 DISTILLER = "model.distiller"
@@ -184,7 +188,10 @@ def test_a_stock_mmrazor_config_with_a_scope_passes(distill: Config) -> None:
 )
 def test_configs_of_the_task_libraries_are_not_refused(name: str) -> None:
     pytest.importorskip(name.partition("::")[0])
-    check(load_config(name), "none")
+    cfg = load_config(name)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        check_model(cfg)
+        check_run(cfg, ("train", "val", "test"))
 
 
 def test_missing_data_is_named_once_with_the_keys_to_change(plain: Config, tmp_path: Path) -> None:
@@ -227,7 +234,7 @@ def test_splits_that_are_not_used_need_no_data(plain: Config) -> None:
 )
 def test_data_that_is_not_local_or_not_understood_is_left_alone(plain: Config, change: dict) -> None:
     plain.train_dataloader.dataset = dict(plain.train_dataloader.dataset, **change)
-    check(plain, "train")
+    check_data(plain, ("train",))
 
 
 def test_label_maps_are_needed_only_where_they_are_loaded(tmp_path: Path) -> None:
@@ -242,12 +249,12 @@ def test_label_maps_are_needed_only_where_they_are_loaded(tmp_path: Path) -> Non
     cfg = Config(
         {"default_scope": "mmseg", "model": {"type": "EncoderDecoder"}, "train_dataloader": {"dataset": dataset}}
     )
-    check(cfg, "train")
+    check_data(cfg, ("train",))
     cfg.train_dataloader.dataset.data_prefix.depth = "gone"  # nobody knows what reads it
-    check(cfg, "train")
+    check_data(cfg, ("train",))
     cfg.train_dataloader.dataset.pipeline.append({"type": "LoadAnnotations"})
     with pytest.raises(MMDistError, match=r"data_prefix\.seg_map_path"):
-        check(cfg, "train")
+        check_data(cfg, ("train",))
 
 
 def test_a_missing_annotation_file_is_named(tmp_path: Path) -> None:
@@ -261,7 +268,7 @@ def test_a_missing_annotation_file_is_named(tmp_path: Path) -> None:
     }
     cfg = Config({"default_scope": "mmdet", "model": {"type": "RetinaNet"}, "train_dataloader": {"dataset": dataset}})
     with pytest.raises(MMDistError, match=r"train_dataloader\.dataset\.ann_file: '.*a\.json' does not exist"):
-        check(cfg, "train")
+        check_data(cfg, ("train",))
 
 
 @pytest.mark.parametrize("key", ["load_from", "model.teacher_ckpt", "model.student_ckpt"])

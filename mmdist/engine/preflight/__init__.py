@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
+from mmdist.engine.preflight.run import check_run
 
 __all__ = ["preflight"]
 
@@ -27,5 +28,6 @@ def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
+        check_run(cfg, splits)
         check_checkpoints(cfg)
         check_data(cfg, splits)

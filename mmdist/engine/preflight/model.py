@@ -76,10 +76,24 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
             raise ConfigError(f"{key}.weighting", weighting, "a dict with `type`")
         if isinstance(cfg.get("distiller"), dict):
             check_distiller(cfg["distiller"], scope, f"{key}.distiller")
+            _check_overhaul(cfg, kind, scope, key)
         elif weighting is None or cfg.get("distiller") is not None:
             raise ConfigError(f"{key}.distiller", cfg.get("distiller"), "a dict with `type`")
         return
     _check_children(cfg, scope, key)
+
+
+def _check_overhaul(cfg: dict, kind: type, scope: str | None, key: str) -> None:
+    """MMRazor's OFD distiller has to be made ready by the algorithm: its own and mmdist's do that."""
+    from mmrazor.models.algorithms import OverhaulFeatureDistillation
+    from mmrazor.models.distillers import OFDDistiller
+
+    distiller = find_type(cfg["distiller"].get("type"), cfg["distiller"].get("_scope_", scope), f"{key}.distiller.type")
+    ready = issubclass(kind, OverhaulFeatureDistillation) or kind.__module__.startswith("mmdist.")
+    if isinstance(distiller, type) and issubclass(distiller, OFDDistiller) and not ready:
+        options = "an algorithm that initialises this distiller's connectors"
+        hint = "write 'mmdist.SingleTeacherDistill' or 'mmrazor.OverhaulFeatureDistillation'"
+        raise ConfigError(f"{key}.type", cfg["type"], options, hint)
 
 
 def is_distiller(kind: Any) -> bool:

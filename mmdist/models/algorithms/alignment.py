@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mmengine.model import BaseModel
@@ -50,6 +51,21 @@ def match_connectors(distiller: BaseDistiller) -> None:
         theirs = _record(distiller, other)
         if theirs is not None:
             connector.match(theirs)
+
+
+def advice_on_shapes(message: str) -> str:
+    """What to do about two records that are of different shapes; nothing for any other complaint.
+
+    Example:
+        >>> advice_on_shapes('tau = -1: expected a finite number above 0')
+        ''
+    """
+    if not re.search(r"must have one shape|size of tensor", message):
+        return ""
+    return (
+        ". Feature maps of different shapes need a connector: "
+        "connectors=dict(align=dict(type='mmdist.AlignConnector')), and connector='align' in its mapping. Logits of other classes cannot be compared"
+    )
 
 
 def _uses(distiller: BaseDistiller) -> Iterator[tuple[AlignConnector, str, dict, dict]]:

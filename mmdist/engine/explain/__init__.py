@@ -1,0 +1,58 @@
+"""The user's mistake behind an exception of a library, found in the frames that it came through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.config import Config
+
+from mmdist.engine.explain.building import explain_building
+from mmdist.engine.explain.frames import frames_of, is_libraries
+from mmdist.engine.explain.passes import explain_pass
+from mmdist.errors import MMDistError
+
+__all__ = ["explain", "explained"]
+
+# What no config can be blamed for
+MACHINE = (MemoryError, torch.cuda.OutOfMemoryError)
+
+
+@contextmanager
+def explained(cfg: Config) -> Iterator[None]:
+    """Inside, what registries, constructors and the first pass say of a mistake in the config becomes an answer.
+
+    Args:
+        cfg (Config): What is built and run.
+
+    Raises:
+        MMDistError: With the key path. An exception that is no mistake of the config passes as it is.
+    """
+    try:
+        yield
+    except MACHINE:
+        raise
+    except Exception as error:
+        mistake = explain(error, cfg)
+        if mistake is None or mistake is error:
+            raise
+        raise mistake from error
+
+
+def explain(error: Exception, cfg: Config) -> MMDistError | None:
+    """The user's mistake behind an exception.
+
+    Args:
+        error (Exception): What building or running raised.
+        cfg (Config): What was built.
+
+    Returns:
+        MMDistError | None: With the key path; None for an exception that is better seen whole: one raised by code that
+        is neither a library's nor mmdist's.
+    """
+    frames = frames_of(error)
+    if not isinstance(error, MMDistError) and not is_libraries(frames[-1]):
+        return None
+    mistake = explain_pass(error, frames, cfg) or explain_building(error, frames, cfg)
+    return mistake or (error if isinstance(error, MMDistError) else None)
