@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,10 +13,11 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
 
 from mmdist.engine.config import did_you_mean, not_installed
-from mmdist.engine.signatures import parameters
+from mmdist.engine.signatures import named, parameters
 from mmdist.errors import ConfigError, nearest
 
 REGISTRIES = {node.name: node for node in vars(root).values() if isinstance(node, Registry)}
+LIBRARIES = ("mmengine.", "mmcv.", "mmdet.", "mmseg.", "mmpretrain.", "mmrazor.", "mmdist.")
 PLUGINS = ("mmdist", "mmrazor")  # their types need their prefix
 
 
@@ -112,7 +114,9 @@ def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool
             import_module(f"{scope}.registry")
     node: Registry | None = top._search_child(scope) if scope else top
     if node is None:
-        return []
+        if prefixed:
+            return []
+        node = top
     with missing_package(node.scope):
         node.import_from_location()
     names = list(node.module_dict)
@@ -140,6 +144,7 @@ def check_arguments(
     """
     known = parameters(function)
     if known is None:
+        _check_open(cfg, function, key, own)
         return
     name = getattr(function, "__name__", str(function))
     for argument, value in cfg.items():
@@ -153,6 +158,21 @@ def check_arguments(
         hint = f"is {close[0]!r} meant to be that?" if close else ""
         wanted = f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too"
         raise ConfigError(key, cfg.get("type", name), wanted, hint)
+
+
+def _check_open(cfg: dict, kind: Any, key: str, own: Collection[str]) -> None:
+    """A class of a library that takes ``**kwargs`` and swallows, or keeps for later, what it does not know.
+
+    Only a misspelling of one of its arguments is certain to be a mistake.
+    """
+    names = named(kind) if getattr(kind, "__module__", "").startswith(LIBRARIES) else []
+    for argument, value in cfg.items():
+        if argument in names or argument in own or argument in ("type", "_scope_"):
+            continue
+        near = difflib.get_close_matches(argument, names, cutoff=0.85)
+        if near:
+            wanted = f"one of the arguments of {kind.__name__}"
+            raise ConfigError(f"{key}.{argument}", value, wanted, f"did you mean {near[0]!r}?")
 
 
 def _spelling(argument: str, known: Iterable[str]) -> str:

@@ -59,7 +59,11 @@ def train(cfg: Config) -> Runner:
             first pass. Before the first iteration is done, nothing is left behind.
     """
     checks = RunCheckHook()
-    with explained(cfg), nothing_left_behind(Path(cfg.work_dir), unless=lambda: checks.trained):
+
+    def begun() -> bool:
+        return checks.trained
+
+    with explained(cfg, begun), nothing_left_behind(Path(cfg.work_dir), unless=begun):
         runner = build_runner(cfg)
         runner.register_hook(checks)
         runner.train()

@@ -69,6 +69,26 @@ def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
     return found
 
 
+def named(kind: Any) -> list[str]:
+    """Every argument that the constructors of a class and its bases name, where ``**kwargs`` hides the whole.
+
+    Example:
+        >>> class Open:
+        ...     def __init__(self, size, **kwargs):
+        ...         self.rest = kwargs
+        >>> parameters(Open) is None, named(Open)
+        (True, ['size'])
+    """
+    names: dict[str, None] = {}
+    for base in kind.__mro__ if inspect.isclass(kind) else ():
+        function = inspect.unwrap(vars(base)["__init__"]) if "__init__" in vars(base) else None
+        if base is not nn.Module and inspect.isfunction(function):
+            listed = list(inspect.signature(function).parameters.values())[1:]
+            plain = [p.name for p in listed if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            names.update(dict.fromkeys(plain))
+    return list(names)
+
+
 def _listed(function: Any) -> list[inspect.Parameter] | None:
     """Without ``self``; None for what is wrapped: a decorator may rename arguments."""
     if hasattr(function, "__wrapped__") or not inspect.isfunction(function):

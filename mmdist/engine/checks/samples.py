@@ -6,14 +6,14 @@ import copy
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.model import ImgDataPreprocessor
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdist.engine.checks.datasets import leaves
-from mmdist.engine.explain.building import WHOLE, first_line
+from mmdist.engine.explain.building import WHOLE, said
 from mmdist.engine.explain.frames import frames_of, is_libraries
 from mmdist.engine.hooks import random_state
+from mmdist.engine.lookup import LIBRARIES
 from mmdist.errors import ConfigError, MMDistError
 
 
@@ -43,7 +43,8 @@ def check_samples(loader: DataLoader, model: nn.Module, key: str) -> None:
         for leaf, place in leaves(dataset, f"{key}.dataset"):
             sample = _sample(leaf, place)
             packed = leaf is not dataset or not isinstance(sample, dict) or "inputs" in sample
-            if not packed and isinstance(getattr(model, "data_preprocessor", None), ImgDataPreprocessor):
+            preprocessor = type(getattr(model, "data_preprocessor", None))
+            if not packed and preprocessor.__module__.startswith(LIBRARIES):  # these ask for `inputs`
                 names = [type(transform).__name__ for transform in leaf.pipeline.transforms]
                 raise ConfigError(
                     f"{place}.pipeline", names, "a transform at its end that packs `inputs`, Pack...Inputs"
@@ -66,8 +67,7 @@ def _sample(dataset: BaseDataset, key: str) -> Any:
         except Exception as error:
             if not is_libraries(frames_of(error)[-1]):
                 return None  # the user's own: the run shows where
-            reason = f"KeyError: {first_line(error)!r}" if isinstance(error, KeyError) else first_line(error)
-            text = f"fails on the first image: {reason or type(error).__name__}. {WHOLE}"
+            text = f"fails on the first image: {said(error)}. {WHOLE}"
             raise ConfigError(f"{key}.pipeline.{index}", type(transform).__name__, hint=text) from error
         if sample is None:
             return None

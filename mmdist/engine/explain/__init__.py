@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -20,11 +20,12 @@ MACHINE = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 @contextmanager
-def explained(cfg: Config) -> Iterator[None]:
+def explained(cfg: Config, begun: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Inside, what registries, constructors and the first pass say of a mistake in the config becomes an answer.
 
     Args:
         cfg (Config): What is built and run.
+        begun (Callable): Says that a first iteration has succeeded: later ones fail for other reasons.
 
     Raises:
         MMDistError: With the key path. An exception that is no mistake of the config passes as it is.
@@ -34,18 +35,19 @@ def explained(cfg: Config) -> Iterator[None]:
     except MACHINE:
         raise
     except Exception as error:
-        mistake = explain(error, cfg)
+        mistake = explain(error, cfg, first=not begun())
         if mistake is None or mistake is error:
             raise
         raise mistake from error
 
 
-def explain(error: Exception, cfg: Config) -> MMDistError | None:
+def explain(error: Exception, cfg: Config, *, first: bool = True) -> MMDistError | None:
     """The user's mistake behind an exception.
 
     Args:
         error (Exception): What building or running raised.
         cfg (Config): What was built.
+        first (bool): No iteration has succeeded yet.
 
     Returns:
         MMDistError | None: With the key path; None for an exception that is better seen whole: one raised by code that
@@ -54,5 +56,5 @@ def explain(error: Exception, cfg: Config) -> MMDistError | None:
     frames = frames_of(error)
     if not isinstance(error, MMDistError) and not is_libraries(frames[-1]):
         return None
-    mistake = explain_pass(error, frames, cfg) or explain_building(error, frames, cfg)
+    mistake = explain_pass(error, frames, cfg, first=first) or explain_building(error, frames, cfg)
     return mistake or (error if isinstance(error, MMDistError) else None)

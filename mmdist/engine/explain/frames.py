@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmdist.errors import MMDistError
+
 TOP = (
     *("model", "data_preprocessor", "train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator"),
     *("test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg", "val_cfg", "test_cfg", "default_hooks"),
@@ -16,18 +18,34 @@ TOP = (
 )
 
 
+BUILDERS = ("build_from_cfg", "build_scheduler_from_cfg", "build_dataloader")
+
+
 class Place(NamedTuple):
-    """A dict that was being built: where it stands, itself, and the class that was called, if that was found."""
+    """A dict that was being built.
+
+    Attributes:
+        key (str): Where it stands.
+        node (dict): Itself.
+        built (Any): The class that was called, if that was found.
+        registry (Any): Where that was looked for.
+        exact (bool): False where something inside it was being built that is in no config.
+    """
 
     key: str
     node: dict
-    built: Any
-    registry: str
+    built: Any = None
+    registry: Any = None
+    exact: bool = True
 
 
 def frames_of(error: BaseException) -> list[FrameType]:
-    """Outermost first."""
-    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    """Outermost first, with those of the exception behind it where that was told anew."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    behind = error.__cause__ if isinstance(error, MMDistError) else None
+    if frames and frames[-1].f_code.co_name == "call_hook":  # mmengine raises what a hook raises once more
+        behind = error.__context__
+    return frames + (frames_of(behind) if behind is not None else [])
 
 
 def is_libraries(frame: FrameType) -> bool:
@@ -50,24 +68,42 @@ def place_of(frames: list[FrameType], cfg: Config) -> Place | None:
         Place | None: None where nothing of the config was being built.
     """
     found: Place | None = None
-    key, node = "", {name: cfg[name] for name in TOP if cfg.get(name) is not None}
+    key, node = "", _top(cfg)
+    whole = (key, node)
     for frame in frames:
         local = frame.f_locals
         name = frame.f_code.co_name
         if name == "build_model" and isinstance(local.get("key"), str) and isinstance(local.get("source"), dict):
-            key, node = local["key"], local["source"]  # a student or teacher, perhaps from a file of its own
+            key, node = whole = local["key"], local["source"]  # a student or teacher, perhaps from a file of its own
             continue
         built = local.get("dataloader") if name == "build_dataloader" else local.get("cfg")
-        if name not in ("build_from_cfg", "build_scheduler_from_cfg", "build_dataloader") or not isinstance(
-            built, dict
-        ):
+        if name not in BUILDERS or not isinstance(built, dict):
             continue
-        match = _best(node, built, key)
+        match = _best(node, built, key) or _best(whole[1], built, whole[0])
         if match is not None:
             key, node = match
-            registry = getattr(local.get("registry"), "name", "")
-            found = Place(key, node, local.get("obj_cls", local.get("scheduler_cls")), registry)
+            found = Place(key, node, local.get("obj_cls", local.get("scheduler_cls")), local.get("registry"))
+        elif found is not None:
+            found = found._replace(exact=False)
     return found
+
+
+def in_forward(frames: list[FrameType]) -> bool:
+    """A module was being called, and nothing built inside it."""
+    names = [frame.f_code.co_name for frame in frames]
+    called = [index for index, name in enumerate(names) if name == "_call_impl"]
+    built = [index for index, name in enumerate(names) if name in BUILDERS]
+    return bool(called) and (not built or built[-1] < called[-1])
+
+
+def all_dicts(cfg: Config) -> list[tuple[str, dict]]:
+    """Every dict of the config that something is built from, with its key path."""
+    return _dicts(_top(cfg), "")[1:]
+
+
+def _top(cfg: Config) -> dict:
+    """Variables beside these (`norm_cfg`, ...) are only their ingredients."""
+    return {name: cfg[name] for name in TOP if cfg.get(name) is not None}
 
 
 def _best(node: Any, built: dict, key: str) -> tuple[str, dict] | None:

@@ -8,7 +8,8 @@ from types import FrameType
 from mmengine.config import Config
 from torch import nn
 
-from mmdist.engine.explain.building import WHOLE, first_line
+from mmdist.engine.explain.building import WHOLE, first_line, said
+from mmdist.engine.explain.frames import in_forward
 from mmdist.errors import ConfigError, MMDistError
 
 LOSSES = "model.distiller.distill_losses"
@@ -22,13 +23,14 @@ SHAPES = re.compile(
 )
 
 
-def explain_pass(error: Exception, frames: list[FrameType], cfg: Config) -> MMDistError | None:
+def explain_pass(error: Exception, frames: list[FrameType], cfg: Config, *, first: bool) -> MMDistError | None:
     """The mistake behind an exception of a forward pass.
 
     Args:
         error (Exception): Any.
         frames (list[FrameType]): That it came through.
         cfg (Config): The whole config.
+        first (bool): No pass has succeeded yet, so that shapes are to blame on the config.
 
     Returns:
         MMDistError | None: None where it was raised elsewhere, or is no matter of the config.
@@ -36,7 +38,8 @@ def explain_pass(error: Exception, frames: list[FrameType], cfg: Config) -> MMDi
     for frame in frames:
         if frame.f_code.co_name == "compute_distill_losses" and "loss_name" in frame.f_locals:
             return _distilling(error, frames, frame.f_locals, cfg)
-    if isinstance(error, RuntimeError | IndexError | ValueError) and SHAPES.search(str(error)):
+    shapes = isinstance(error, RuntimeError | IndexError | ValueError) and SHAPES.search(str(error))
+    if first and (shapes or isinstance(error, AssertionError)) and in_forward(frames):
         return _layer(error, frames)
     return None
 
@@ -59,7 +62,7 @@ def _distilling(error: Exception, frames: list[FrameType], local: dict, cfg: Con
             return error.at(f"{key}.{error.key}")
         return error.at(".".join(filter(None, (key, rest if head[:1].isupper() else error.key))))
     if isinstance(error, MMDistError):
-        return MMDistError(f"{key}: {error}")
+        return MMDistError(f"{key}: {str(error).removeprefix('model.distiller: ')}")
     if record is not None and isinstance(error, AssertionError | TypeError | IndexError | KeyError):
         for name in ("data_idx", "record_idx"):
             if name in first_line(error) and record.get(name) is not None:
@@ -88,5 +91,4 @@ def _layer(error: Exception, frames: list[FrameType]) -> MMDistError | None:
     name = next((names[id(m)] for m in reversed(modules) if names.get(id(m))), "")
     key = f"model.{name}" if name else "model"
     kind = type(modules[-1]).__name__
-    text = f"does not fit what it is given: {first_line(error)}"
-    return ConfigError(key, kind, hint=f"{text}. Compare the channels and classes of its config with what it is given")
+    return ConfigError(key, kind, hint=f"its config does not fit what it is given: {said(error)}. {WHOLE}")

@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
-from mmdist.engine.config import load_config
-from mmdist.engine.lookup import check_arguments, find_type, require_package
+from mmdist.engine.config import did_you_mean, load_config
+from mmdist.engine.lookup import REGISTRIES, check_arguments, find_type, require_package
 from mmdist.engine.preflight.distiller import check_distiller
-from mmdist.errors import ConfigError
+from mmdist.errors import ConfigError, nearest
 
 # Where a dict with a `type` is built by MODELS or TASK_UTILS in every task library. Elsewhere a `type` may mean
 # anything (`nms`, `gaussian`, ...): there the building itself answers.
@@ -37,6 +38,10 @@ def check_model(cfg: Config) -> None:
     scope = cfg.get("default_scope")
     if scope:
         require_package(scope, f"default_scope = {scope!r}")
+        known = [*MODULE2PACKAGE, "mmengine"]
+        strange = scope not in known and REGISTRIES["model"]._search_child(scope) is None and not find_spec(scope)
+        if strange and nearest(scope, known):
+            raise ConfigError("default_scope", scope, "a package of OpenMMLab", did_you_mean(scope, known))
     model = cfg.get("model")
     if not isinstance(model, dict):
         raise ConfigError("model", model, "a dict with `type`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, LogProcesso
 from torch.utils.data import DataLoader
 
 from mmdist.engine.lookup import check_arguments, find_type
+from mmdist.engine.overrides import TOP_LEVEL
 from mmdist.engine.preflight.optimizer import check_optimizer, check_schedulers
 from mmdist.engine.preflight.parts import check_part, check_parts
 from mmdist.engine.preflight.values import check_loader_values, check_loop_values, is_empty
@@ -59,13 +61,13 @@ def _check_group(cfg: Config, split: str, *, used: bool) -> None:
     absent = [name for name in names if name not in there]
     if not absent or not (there or used):
         return
-    others = [key for key in cfg if key not in there and key not in sum(GROUPS.values(), ())]
-    near = nearest(absent[0], others, 1)
-    hint = f"is {near[0]!r} meant to be that?" if near and isinstance(cfg.get(near[0]), dict | list) else ""
+    others = [key for key in cfg if key not in TOP_LEVEL and isinstance(cfg.get(key), dict | list)]
+    near = difflib.get_close_matches(absent[0], others, 1, cutoff=0.8)
+    hint = f"is {near[0]!r} meant to be that?" if near else ""
     if not hint and split == "val":
         hint = "to train without validation: --no-validate"
-    beside = f"a config for it, as there is {' and '.join(there)}" if there else "a config for it"
-    raise ConfigError(absent[0], cfg.get(absent[0]), beside, hint)
+    beside = f", as there is {' and '.join(there)}" if there else ""
+    raise ConfigError(absent[0], cfg.get(absent[0]), f"a config for it{beside}", hint)
 
 
 def _check_loader(cfg: Any, scope: str | None, key: str) -> None:

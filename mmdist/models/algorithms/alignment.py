@@ -63,8 +63,8 @@ def advice_on_shapes(message: str) -> str:
     if not re.search(r"must have one shape|size of tensor", message):
         return ""
     return (
-        ". Feature maps of different shapes need a connector: "
-        "connectors=dict(align=dict(type='mmdist.AlignConnector')), and connector='align' in its mapping. Logits of other classes cannot be compared"
+        ". Maps of different shapes need a connector: connectors=dict(align=dict(type='mmdist.AlignConnector')),"
+        " and connector='align' in its mapping. Logits of other classes cannot be compared"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from operator import attrgetter
 
 from mmengine.model import BaseModel
@@ -11,6 +12,8 @@ from mmrazor.models.losses import OFDLoss
 from torch import nn
 
 from mmdist.errors import ConfigError
+
+TINY = 1e-12
 
 
 def give_margins(distiller: BaseDistiller, teacher: BaseModel) -> None:
@@ -43,4 +46,12 @@ def give_margins(distiller: BaseDistiller, teacher: BaseModel) -> None:
                 norm = None
             if not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
                 raise ConfigError(f"{key}.recorder", record["recorder"], "a recorder of a batch norm of the teacher")
-    distiller.init_ofd_connectors(teacher)
+            distiller.connectors[connector].init_margin(distiller._get_margin_from_BN(_without_zeros(norm)))
+
+
+def _without_zeros(norm: nn.Module) -> nn.Module:
+    """MMRazor divides by the weights, and that of a last norm in a residual block may be exactly 0."""
+    norm = copy.deepcopy(norm)
+    weight = norm.weight.data
+    norm.weight.data = weight.where(weight.abs() >= TINY, weight.new_tensor(TINY))
+    return norm
