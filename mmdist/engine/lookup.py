@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -82,6 +83,30 @@ def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", s
     return found
 
 
+def takes(part: dict, argument: str, scope: str | None) -> bool:
+    """Whether the class of a part of a config, of whatever registry, has an argument.
+
+    Args:
+        part (dict): With ``type``; without one it takes nothing that is known.
+        argument (str): Its name.
+        scope (str, optional): The scope that is the default where the part stands.
+
+    Example:
+        >>> takes(dict(type='LoggerHook'), 'interval', None), takes(dict(type='LoggerHook'), 'intervall', None)
+        (True, False)
+    """
+    kind = part.get("type")
+    for registry in REGISTRIES if isinstance(kind, str) else ():
+        try:
+            with REGISTRIES[registry].switch_scope_and_registry(scope) as node:
+                found = node.get(kind)
+        except (RuntimeError, ImportError):
+            continue
+        if found is not None and argument in {*(parameters(found) or ()), *named(found)}:
+            return True
+    return False
+
+
 def _unknown(kind: str, scope: str | None, prefix: str | None, key: str, registry: str, suffix: str) -> ConfigError:
     default = scope or _current_scope()
     searched = prefix or default or "mmengine"
@@ -151,6 +176,8 @@ def check_arguments(
         if argument not in known and argument not in ("type", "_scope_") and argument not in own:
             takes = {**known, **dict.fromkeys(own)}
             raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, takes))
+        if argument in known and is_quoted_number(value) and _wants_number(known[argument]):
+            raise ConfigError(f"{key}.{argument}", value, "a number", f"write {value} without quotes")
     required = [p.name for p in known.values() if p.default is p.empty]
     missing = [argument for argument in required if argument not in cfg and argument not in given]
     if complete and missing:
@@ -158,6 +185,25 @@ def check_arguments(
         hint = f"is {close[0]!r} meant to be that?" if close else ""
         wanted = f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too"
         raise ConfigError(key, cfg.get("type", name), wanted, hint)
+
+
+def is_quoted_number(value: Any) -> bool:
+    """A number that is text, as YAML reads 1e-3.
+
+    Example:
+        >>> is_quoted_number('1e-3'), is_quoted_number('auto'), is_quoted_number(1e-3)
+        (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and float(value) is not None
+    except ValueError:
+        return False
+
+
+def _wants_number(parameter: inspect.Parameter) -> bool:
+    default = parameter.default
+    numeric = isinstance(default, int | float) and not isinstance(default, bool)
+    return numeric or parameter.annotation in (int, float, "int", "float")
 
 
 def _check_open(cfg: dict, kind: Any, key: str, own: Collection[str]) -> None:

@@ -157,6 +157,8 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
      "param_scheduler.1.milestone", "'milestones'"),
     (CLS, {"param_scheduler": [dict(LINEAR, end=0)]}, "param_scheduler.0.end", "begin"),
     (CLS, {"param_scheduler": [dict(LINEAR, start_factor=3.0)]}, "param_scheduler.0", "factor"),
+    (SEG, {"param_scheduler": dict(type="PolyLR", eta_min="1e-4", by_epoch=False)}, "param_scheduler.eta_min", "quotes"),
+    (CLS, {"optim_wrapper.clip_grad": 35}, "optim_wrapper.clip_grad", "a dict"),
     # The loop, hooks and the rest
     (CLS, {"train_cfg.max_iters": 0}, "train_cfg.max_iters", "1 or above"),
     (SEG, {"train_cfg.val_interval": 0}, "train_cfg.val_interval", "1 or above"),

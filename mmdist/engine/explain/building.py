@@ -72,7 +72,7 @@ def first_line(error: BaseException) -> str:
 
 
 def said(error: Exception) -> str:
-    """What an exception says, with its kind; of one that says nothing, such as an assertion, the line that raised it."""
+    """What an exception says, with its kind; of one that says nothing, as an assertion, the line that raised it."""
     text = repr(first_line(error)) if isinstance(error, KeyError) else first_line(error)
     raised = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}: {text or (raised[-1].line if raised else '')}".removesuffix(": ")

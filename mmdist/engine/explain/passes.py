@@ -6,6 +6,7 @@ import re
 from types import FrameType
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmdist.engine.explain.building import WHOLE, first_line, said
@@ -35,10 +36,12 @@ def explain_pass(error: Exception, frames: list[FrameType], cfg: Config, *, firs
     Returns:
         MMDistError | None: None where it was raised elsewhere, or is no matter of the config.
     """
+    shapes = isinstance(error, RuntimeError | IndexError | ValueError) and SHAPES.search(str(error))
     for frame in frames:
         if frame.f_code.co_name == "compute_distill_losses" and "loss_name" in frame.f_locals:
-            return _distilling(error, frames, frame.f_locals, cfg)
-    shapes = isinstance(error, RuntimeError | IndexError | ValueError) and SHAPES.search(str(error))
+            if isinstance(error, MMDistError) or (first and (shapes or not isinstance(error, RuntimeError))):
+                return _distilling(error, frames, frame.f_locals, cfg)
+            return None
     if first and (shapes or isinstance(error, AssertionError)) and in_forward(frames):
         return _layer(error, frames)
     return None
@@ -87,8 +90,11 @@ def _layer(error: Exception, frames: list[FrameType]) -> MMDistError | None:
     modules = [f.f_locals["self"] for f in frames if isinstance(f.f_locals.get("self"), nn.Module)]
     if not modules:
         return None
-    names = {id(module): name for name, module in modules[0].named_modules()}
-    name = next((names[id(m)] for m in reversed(modules) if names.get(id(m))), "")
-    key = f"model.{name}" if name else "model"
+    outer = modules[1] if len(modules) > 1 and is_model_wrapper(modules[0]) else modules[0]
+    names = {id(module): f"model.{name}" for name, module in outer.named_modules() if name}
+    teacher = outer.__dict__.get("_teacher")  # no submodule
+    for name, module in teacher.model.named_modules() if teacher is not None else ():
+        names.setdefault(id(module), f"model.teacher.{name}".rstrip("."))
+    key = next((names[id(module)] for module in reversed(modules) if id(module) in names), "model")
     kind = type(modules[-1]).__name__
     return ConfigError(key, kind, hint=f"its config does not fit what it is given: {said(error)}. {WHOLE}")

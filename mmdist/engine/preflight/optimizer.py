@@ -51,6 +51,12 @@ def check_optimizer(cfg: Any, scope: str | None, key: str = "optim_wrapper") -> 
     own = ("constructor", "paramwise_cfg")
     check_part(cfg, "optim_wrapper", scope, key, own=own, default="OptimWrapper")
     check_whole(cfg.get("accumulative_counts", 1), f"{key}.accumulative_counts", least=1)
+    clip = cfg.get("clip_grad")
+    if clip is not None and not isinstance(clip, dict):
+        raise ConfigError(f"{key}.clip_grad", clip, "a dict", "such as dict(max_norm=1.0)")
+    for name in ("max_norm", "clip_value"):
+        if name in (clip or {}):
+            check_number(clip[name], f"{key}.clip_grad.{name}")
     optimizer = cfg["optimizer"]
     check_part(optimizer, "optimizer", scope, f"{key}.optimizer", given=("params",))
     if isinstance(optimizer, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
+from mmdist.engine.lookup import is_quoted_number
 from mmdist.errors import ConfigError
 
 
@@ -56,19 +57,11 @@ def check_number(value: Any, key: str, *, least: float = 0.0) -> None:
         ConfigError: It is none; a number in quotes is named as such.
     """
     if isinstance(value, str):
-        raise ConfigError(key, value, "a number", f"write {value} without quotes" if _is_number(value) else "")
+        raise ConfigError(key, value, "a number", f"write {value} without quotes" if is_quoted_number(value) else "")
     if isinstance(value, dict | list | tuple | bool) or value is None:
         raise ConfigError(key, value, "a number")
     if isinstance(value, Real) and not least <= value < float("inf"):
         raise ConfigError(key, value, f"a finite number, {least:g} or above")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def is_empty(value: Any) -> bool:
