@@ -23,6 +23,7 @@ LIBRARIES = ("mmseg", "mmdet", "mmpretrain")
 CLS, SEG, DET = "mmpretrain", "mmseg", "mmdet"
 MAP = "model.distiller.loss_forward_mappings.loss_dist"
 LOSS = "model.distiller.distill_losses.loss_dist"
+RECORDERS = "model.distiller.student_recorders"
 TRAIN = "train_dataloader.dataset"
 PARAMS = "optim_wrapper.paramwise_cfg"
 CONV = dict(type="mmrazor.ConvModuleConnector", in_channel=3, out_channel=7)
@@ -72,6 +73,12 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
      "student_recorders.logits.source", "head.fc"),
     (CLS + "+", {"model.distiller.teacher_recorders.logits.type": "mmrazor.ModuleOutput"},
      "logits.type", "ModuleOutputs"),
+    (CLS + "+", {f"{RECORDERS}.logits": dict(type="mmdist.Module", source="head.fcc")},
+     f"{RECORDERS}.logits.source", "head.fc"),
+    (CLS + "+", {f"{RECORDERS}.logits": dict(type="mmdist.Method", source="head.forwrd")},
+     f"{RECORDERS}.logits.source", "forward"),
+    (CLS + "+", {f"{RECORDERS}.logits": dict(type="mmdist.Module", source="head.fc", what="output")},
+     f"{RECORDERS}.logits.what", "'outputs'"),
     (CLS + "+", {f"{MAP}.logits_S.recorder": "logit"}, f"{MAP}.logits_S.recorder", "'logits'"),
     (CLS + "+", {f"{MAP}.logits_T": GONE}, MAP, "logits_T"),
     (CLS + "+", {f"{MAP}.logits_S.record_idx": 3}, f"{MAP}.logits_S.record_idx", "3"),
@@ -157,7 +164,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
      "param_scheduler.1.milestone", "'milestones'"),
     (CLS, {"param_scheduler": [dict(LINEAR, end=0)]}, "param_scheduler.0.end", "begin"),
     (CLS, {"param_scheduler": [dict(LINEAR, start_factor=3.0)]}, "param_scheduler.0", "factor"),
-    (SEG, {"param_scheduler": dict(type="PolyLR", eta_min="1e-4", by_epoch=False)}, "param_scheduler.eta_min", "quotes"),
+    (SEG, {"param_scheduler": dict(type="PolyLR", eta_min="1e-4")}, "param_scheduler.eta_min", "quotes"),
     (CLS, {"optim_wrapper.clip_grad": 35}, "optim_wrapper.clip_grad", "a dict"),
     # The loop, hooks and the rest
     (CLS, {"train_cfg.max_iters": 0}, "train_cfg.max_iters", "1 or above"),

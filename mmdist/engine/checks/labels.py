@@ -16,6 +16,8 @@ from mmdist.errors import ConfigError
 
 LOOKED_AT = {"list": 1000, "map": 16}  # images: labels that stand in a list cost nothing, maps have to be read
 
+IGNORED = 255
+
 
 class Classes(NamedTuple):
     """The head that is trained on the labels."""
@@ -56,13 +58,8 @@ def classes_of(model: nn.Module) -> Classes | None:
 
 def _takes_classes_alone(head: nn.Module) -> bool:
     """A softmax cross entropy fails for a label that is no class; other losses of MMSegmentation cut it off."""
-    losses = (
-        head.loss_decode
-        if isinstance(getattr(head, "loss_decode", None), nn.ModuleList)
-        else [head.loss_decode]
-        if hasattr(head, "loss_decode")
-        else []
-    )
+    losses = getattr(head, "loss_decode", None)
+    losses = losses if isinstance(losses, nn.ModuleList) else [losses]
     softmax = [x for x in losses if type(x).__name__ == "CrossEntropyLoss" and not getattr(x, "use_sigmoid", False)]
     return bool(softmax) and getattr(head, "out_channels", head.num_classes) == head.num_classes
 
@@ -99,7 +96,7 @@ class LabelGuard:
             for index in spread(len(leaf), most):
                 info = leaf.get_data_info(index)
                 labels = self._read(info, reader)
-                if labels is not None:
+                if labels is not None and labels.numel():
                     seen += 1
                     self._check(labels, str(info.get("img_path", f"image {index} of {place}")))
         if seen:
@@ -152,6 +149,8 @@ class LabelGuard:
 
     def _check(self, labels: Tensor, image: str) -> None:
         key, count, ignored = self.classes  # type: ignore[misc]
+        if _fit(labels, count, ignored):
+            return
         wrong = labels >= count if not self._maps else (labels >= count) | (labels < 0)
         if ignored is not None:
             wrong &= labels != ignored
@@ -161,6 +160,14 @@ class LabelGuard:
             if self._maps:
                 hint += f", and ignore_index is {ignored}. reduce_zero_label=True, of the dataset, makes 0 ignored"
             raise ConfigError(key, count, f"labels from 0 to {count - 1}", hint)
+
+
+def _fit(labels: Tensor, count: int, ignored: int | None) -> bool:
+    """All are classes, or ignored, as far as two quick passes can say: this is asked of every label map."""
+    low, high = (int(value) for value in labels.aminmax())
+    if ignored == IGNORED and low >= 0 and high == IGNORED:
+        return int((labels.to(torch.uint8) + 1).max()) <= count  # 255 becomes 0
+    return low >= 0 and high < count
 
 
 def _is_label(label: Any) -> bool:

@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 
 from mmdist.engine.explain.building import explain_building
-from mmdist.engine.explain.frames import frames_of, is_libraries
+from mmdist.engine.explain.frames import TOP, all_dicts, frames_of, is_libraries
 from mmdist.engine.explain.passes import explain_pass
-from mmdist.errors import MMDistError
+from mmdist.errors import ConfigError, MMDistError
 
 __all__ = ["explain", "explained"]
 
@@ -57,4 +57,17 @@ def explain(error: Exception, cfg: Config, *, first: bool = True) -> MMDistError
     if not isinstance(error, MMDistError) and not is_libraries(frames[-1]):
         return None
     mistake = explain_pass(error, frames, cfg, first=first) or explain_building(error, frames, cfg)
-    return mistake or (error if isinstance(error, MMDistError) else None)
+    mistake = mistake or (error if isinstance(error, MMDistError) else None)
+    return _placed(mistake, cfg) if isinstance(mistake, ConfigError) else mistake
+
+
+def _placed(mistake: ConfigError, cfg: Config) -> ConfigError:
+    """A class that names its argument alone, told where the user has it, if that is in one place."""
+    if "." in mistake.key or mistake.key in TOP:
+        return mistake
+    held = [key for key, node in all_dicts(cfg) if "type" in node and _is(node.get(mistake.key), mistake.value)]
+    return mistake.at(f"{held[0]}.{mistake.key}") if len(held) == 1 else mistake
+
+
+def _is(a: object, b: object) -> bool:
+    return type(a) is type(b) and isinstance(a, str | int | float | bool) and a == b

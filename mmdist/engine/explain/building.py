@@ -67,7 +67,7 @@ def _holder(error: Exception, frames: list[FrameType], cfg: Config) -> Place | N
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line: a ``KeyError`` without the quotes around it."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    line = " ".join(text.split())
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in " ".join(text.split()))
     return line if len(line) <= 300 else f"{line[:296]} ..."
 
 
@@ -96,12 +96,8 @@ def _unknown_type(name: str, registry: str, place: Place, cfg: Config) -> MMDist
             find_type(name, place.node.get("_scope_", cfg.get("default_scope")), key, registry)
         except MMDistError as mistake:
             return mistake
-    known = [
-        option
-        for node in (place.registry, getattr(place.registry, "parent", None))
-        if node
-        for option in node.module_dict
-    ]
+    nodes = [node for node in (place.registry, getattr(place.registry, "parent", None)) if node is not None]
+    known = [option for node in nodes for option in node.module_dict]
     return ConfigError(key, name, f"a registered {registry}", did_you_mean(name, known))
 
 

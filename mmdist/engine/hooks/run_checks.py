@@ -9,10 +9,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmdist.engine.checks import LabelGuard, check_custom_keys, check_samples
-from mmdist.registry import HOOKS
 
 
-@HOOKS.register_module()
 class RunCheckHook(Hook):
     """Looks at the first images, at labels and at ``custom_keys`` before training, and at the labels of each batch."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmdist.engine.config import did_you_mean
 from mmdist.engine.lookup import find_type
 from mmdist.engine.preflight.parts import check_part
-from mmdist.engine.preflight.values import check_number, check_whole, is_empty
+from mmdist.engine.preflight.values import check_number, check_whole, is_plain
 from mmdist.errors import ConfigError, nearest
 
 DEFAULT = "DefaultOptimWrapperConstructor"
@@ -33,7 +33,7 @@ def check_optimizer(cfg: Any, scope: str | None, key: str = "optim_wrapper") -> 
         ConfigError: The first mistake found.
     """
     if not isinstance(cfg, dict):
-        if is_empty(cfg):
+        if is_plain(cfg):
             raise ConfigError(key, cfg, "a dict with `optimizer`")
         return
     scope = cfg.get("_scope_", scope)

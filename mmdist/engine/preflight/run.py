@@ -14,7 +14,7 @@ from mmdist.engine.lookup import check_arguments, find_type
 from mmdist.engine.overrides import TOP_LEVEL
 from mmdist.engine.preflight.optimizer import check_optimizer, check_schedulers
 from mmdist.engine.preflight.parts import check_part, check_parts
-from mmdist.engine.preflight.values import check_loader_values, check_loop_values, is_empty
+from mmdist.engine.preflight.values import check_loader_values, check_loop_values, is_plain
 from mmdist.errors import ConfigError, nearest, spelling_hint
 
 # What Runner.build_dataloader takes out of a dataloader before DataLoader gets the rest.
@@ -40,15 +40,17 @@ def check_run(cfg: Config, splits: tuple[str, ...]) -> None:
         ConfigError: The first mistake found, with its key path and the nearest right spelling.
     """
     scope = cfg.get("default_scope")
-    for split in GROUPS:
-        _check_group(cfg, split, used=split in splits)
+    if cfg.get("runner_type") in (None, "Runner", "FlexibleRunner"):  # somebody's own may do without
+        for split in GROUPS:
+            _check_group(cfg, split, used=split in splits)
     for split in splits:
         _check_loader(cfg.get(f"{split}_dataloader"), scope, f"{split}_dataloader")
         if split != "train":
             _check_evaluator(cfg.get(f"{split}_evaluator"), scope, f"{split}_evaluator")
         _check_loop(cfg.get(f"{split}_cfg"), scope, split)
     if "train" in splits:
-        check_optimizer(cfg.get("optim_wrapper"), scope)
+        if cfg.get("optim_wrapper") is not None:
+            check_optimizer(cfg.optim_wrapper, scope)
         check_schedulers(cfg.get("param_scheduler"), scope, cfg.get("optim_wrapper"))
     _check_hooks(cfg, scope)
     _check_rest(cfg, scope)
@@ -72,7 +74,7 @@ def _check_group(cfg: Config, split: str, *, used: bool) -> None:
 
 def _check_loader(cfg: Any, scope: str | None, key: str) -> None:
     if not isinstance(cfg, dict):
-        if not isinstance(cfg, DataLoader) and is_empty(cfg):
+        if cfg is not None and is_plain(cfg):
             raise ConfigError(key, cfg, "a dict with dataset, sampler and batch_size")
         return
     for name in ("dataset", "sampler"):
@@ -103,14 +105,14 @@ def _check_evaluator(cfg: Any, scope: str | None, key: str) -> None:
     elif isinstance(cfg, list | tuple):
         for index, metric in enumerate(cfg):
             check_part(metric, "metric", scope, f"{key}.{index}")
-    elif is_empty(cfg):
+    elif cfg is not None and is_plain(cfg):
         raise ConfigError(key, cfg, "a metric's dict, or a list of these")
 
 
 def _check_loop(cfg: Any, scope: str | None, split: str) -> None:
     key = f"{split}_cfg"
     if not isinstance(cfg, dict):
-        if is_empty(cfg):
+        if cfg is not None and is_plain(cfg):
             raise ConfigError(key, cfg, "a dict")
         return
     if "type" in cfg:

@@ -15,9 +15,8 @@ def check_loader_values(cfg: dict, key: str) -> None:
     Raises:
         ConfigError: Not a whole number, or too small.
     """
-    batch_size = cfg.get("batch_size", 1)
-    if batch_size is not None or cfg.get("batch_sampler") is None:
-        check_whole(batch_size, f"{key}.batch_size", least=1)
+    if cfg.get("batch_size") is not None:
+        check_whole(cfg["batch_size"], f"{key}.batch_size", least=1)
     check_whole(cfg.get("num_workers", 0), f"{key}.num_workers", least=0)
 
 
@@ -64,6 +63,6 @@ def check_number(value: Any, key: str, *, least: float = 0.0) -> None:
         raise ConfigError(key, value, f"a finite number, {least:g} or above")
 
 
-def is_empty(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """A plain value, where something that is built, or has been, is wanted."""
     return value is None or isinstance(value, str | int | float | bool | list | tuple | dict)

@@ -17,6 +17,7 @@ from torch import nn
 
 from mmdist.engine.checks import LabelGuard
 from mmdist.engine.checks.datasets import spread
+from mmdist.engine.checks.labels import Classes
 from mmdist.engine.hooks.run_checks import RunCheckHook
 from mmdist.errors import ConfigError
 
@@ -115,3 +116,20 @@ def test_images_are_spread_over_the_data() -> None:
     assert spread(100, 5) == [0, 25, 50, 74, 99]
     assert spread(0, 5) == []
     assert spread(3, 5) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("ignored", [255, 0, 7, None])
+def test_what_is_said_of_a_map_is_what_a_look_at_each_pixel_says(ignored: int | None) -> None:
+    model = nn.Module()
+    guard = LabelGuard(model)
+    for high in (2, 3, 4, 8, 254, 255, 256, 300):
+        for low in (-1, 0, 3):
+            labels = torch.tensor([[low, 0, 1, 2, high]])
+            guard.classes = Classes("model.decode_head.num_classes", 4, ignored)
+            right = all(0 <= label < 4 or label == ignored for label in labels.flatten().tolist())
+            try:
+                guard._check(labels, "a.png")
+                said = True
+            except ConfigError:
+                said = False
+            assert said == right, (low, high)
