@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -74,13 +75,30 @@ def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", s
     for name in filter(None, (scope, prefix)):
         require_package(name, f"{key} = {kind!r}" if name == prefix else f"default_scope = {name!r}")
     try:
-        with missing_package(f"{key} = {kind!r}"), REGISTRIES[registry].switch_scope_and_registry(scope) as node:
+        with missing_package(f"{key} = {kind!r}"), _node(registry, scope) as node:
             found = node.get(kind + suffix)
     except RuntimeError:  # mmengine's answer to a dotted name that is no module either
         found = None
     if found is None:
         raise _unknown(kind, scope, prefix, key, registry, suffix)
     return found
+
+
+@contextmanager
+def _node(registry: str, scope: str | None) -> Iterator[Registry]:
+    """The part of a registry that mmengine looks into first.
+
+    It would warn where a library has no such part, although there the root's is meant.
+    """
+    top, name = REGISTRIES[registry], scope or _current_scope()
+    if name and find_spec(name) is not None:
+        with suppress(ImportError):
+            import_module(f"{name}.registry")
+    if name and top._search_child(name) is None:
+        yield top
+        return
+    with top.switch_scope_and_registry(scope) as node:
+        yield node
 
 
 def takes(part: dict, argument: str, scope: str | None) -> bool:
@@ -98,7 +116,7 @@ def takes(part: dict, argument: str, scope: str | None) -> bool:
     kind = part.get("type")
     for registry in REGISTRIES if isinstance(kind, str) else ():
         try:
-            with REGISTRIES[registry].switch_scope_and_registry(scope) as node:
+            with _node(registry, scope) as node:
                 found = node.get(kind)
         except (RuntimeError, ImportError):
             continue
@@ -195,7 +213,7 @@ def is_quoted_number(value: Any) -> bool:
         (True, False, False)
     """
     try:
-        return isinstance(value, str) and float(value) is not None
+        return isinstance(value, str) and math.isfinite(float(value))  # 'inf' means something to some transforms
     except ValueError:
         return False
 

@@ -33,13 +33,10 @@ def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
         dict[str, inspect.Parameter] | None: By name, without ``self``; None where any name might be taken.
 
     Example:
-        >>> class Base:
-        ...     def __init__(self, size, depth=1): ...
-        >>> class Derived(Base):
-        ...     def __init__(self, name, **kwargs):
-        ...         super().__init__(3, **kwargs)
-        >>> list(parameters(Derived))
-        ['name', 'depth']
+        >>> from mmengine.optim import StepLR
+        >>> known = parameters(StepLR)  # whose mixin gives `param_name` by itself
+        >>> 'step_size' in known, 'begin' in known, 'param_name' in known
+        (True, True, False)
     """
     if not inspect.isclass(function):
         return _of_function(function)

@@ -116,7 +116,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     (DET, {f"{TRAIN}.pipeline": [dict(type="Resize", scale=(64, 64)), dict(type="PackDetInputs")]},
      f"{TRAIN}.pipeline.0", "first image"),
     (CLS, {"train_dataloader.batch_size": 0}, "train_dataloader.batch_size", "1 or above"),
-    (DET, {"train_dataloader.batch_size": "4"}, "train_dataloader.batch_size", "whole number"),
+    (DET, {"train_dataloader.batch_size": "4"}, "train_dataloader.batch_size", "without quotes"),
     (SEG, {"train_dataloader.batch_size": GONE, "train_dataloader.batchsize": 2},
      "train_dataloader.batchsize", "'batch_size'"),
     (CLS, {"train_dataloader.num_workers": -1}, "train_dataloader.num_workers", "0 or above"),

@@ -17,7 +17,9 @@ from mmdist.errors import MMDistError
 LIBRARIES = ("mmdet", "mmseg", "mmpretrain")
 SIZES = {"mmdet": (320, 320), "mmseg": (512, 512), "mmpretrain": (224, 224)}
 # What models say of images that are too small, or not of their size
-TOO_SMALL = re.compile(r"(input|image|output) size|img_size|size of tensor|Sizes of|divisible|than 1 value per channel")
+TOO_SMALL = re.compile(
+    r"(input|image|output) size|img_size|size of tensor|Sizes of|divisible|than 1 value per channel", re.I
+)
 CROPS = ("RandomCrop", "CenterCrop", "RandomResizedCrop")
 
 
