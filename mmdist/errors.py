@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST_MESSAGE, LONGEST_NAME = 4000, 200
+LONGEST_MESSAGE, LONGEST_NAME, LONGEST_VALUE = 4000, 200, 400
 # Characters that show nothing, though Unicode counts them as letters, marks or symbols.
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -77,13 +77,22 @@ class ConfigError(MMDistError, ValueError):
     """
 
     def __init__(self, key: str, value: Any, allowed: Iterable[str] | str = "", hint: str = "") -> None:
-        self.key, self.value, self.hint = key, value, hint
+        self.key, self.value, self.allowed, self.hint = key, value, allowed, hint
         if isinstance(allowed, str):
             parts = [f"expected {allowed}"] if allowed else []
         else:
             parts = [spelling_hint(str(value), allowed)]
         message = "; ".join([*parts, *([hint] if hint else [])])
-        super().__init__(f"{key} = {value!r}: {message}" if message else f"{key} = {value!r}")
+        super().__init__(f"{key} = {shown(value)}: {message}" if message else f"{key} = {shown(value)}")
+
+    def at(self, key: str) -> ConfigError:
+        """The same mistake, at the path where the user has it.
+
+        Example:
+            >>> str(ConfigError('tau', -1, 'a number above 0').at('model.distiller.distill_losses.loss_kd.tau'))
+            'model.distiller.distill_losses.loss_kd.tau = -1: expected a number above 0'
+        """
+        return ConfigError(key, self.value, self.allowed, self.hint)
 
 
 class CheckpointError(MMDistError, RuntimeError):
@@ -119,6 +128,35 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     """
     said = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
     return printable(f"{type(error).__name__}: {said.strip()}" if said else type(error).__name__, limit)
+
+
+def shown(value: Any, most: int = 6) -> str:
+    """A value in a message: of a dict or a long list no more than tells which it is.
+
+    Example:
+        >>> shown(dict(type='ResNet', depth=50, stages=dict(a=1)))
+        "{'type': 'ResNet', ...}"
+        >>> shown([1, 2, [3]])
+        '[1, 2, [...]]'
+    """
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            return f"{{'type': {value['type']!r}{', ...' if len(value) > 1 else ''}}}"
+        keys = [f"{key!r}: ..." for key in list(value)[:most]]
+        return "{" + ", ".join([*keys, *(["..."] if len(value) > most else [])]) + "}"
+    if isinstance(value, list | tuple):
+        start, end = "[]" if isinstance(value, list) else "()"
+        items = [_inner(item) for item in value[:most]] + (["..."] if len(value) > most else [])
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        return f"{start}{', '.join(items)}{comma}{end}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 4]} ..."
+
+
+def _inner(item: Any) -> str:
+    if isinstance(item, dict) or not isinstance(item, list | tuple):
+        return shown(item)
+    return ("[...]" if isinstance(item, list) else "(...)") if item else repr(item)
 
 
 def nearest(value: str, options: Iterable[str], count: int = 3) -> list[str]:

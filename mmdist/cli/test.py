@@ -80,12 +80,14 @@ def run(args: argparse.Namespace) -> None:
     adapt_to_cpu(cfg)
     prepare_launch(cfg)
     use_threads(workers_of(cfg.get("test_dataloader")))
-    from mmdist.engine.runner import build_runner
+    from mmdist.engine.runner import build_runner, explained
 
     testing.keep_label_maps(cfg, args.out, args.out_item)
     runner = build_runner(cfg)
     testing.keep_predictions(runner, args.out, args.out_item)
-    testing.write_metrics(runner.test(), args.out, args.out_item)
+    with explained(cfg):
+        metrics = runner.test()
+    testing.write_metrics(metrics, args.out, args.out_item)
     end_launch()
 
 

@@ -111,11 +111,11 @@ def run(args: argparse.Namespace, command: Sequence[str] | None = None) -> None:
     prepare_launch(cfg)
     use_threads(workers_of(cfg.get("train_dataloader")))
     from mmdist.engine.hooks import Preempted
-    from mmdist.engine.runner import build_runner
+    from mmdist.engine.runner import train
 
     before = _noted(cfg)
     try:
-        build_runner(cfg).train()
+        train(cfg)
     except Preempted:
         end_launch()
         raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -13,10 +15,12 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
 
 from mmdist.engine.config import did_you_mean, not_installed
+from mmdist.engine.signatures import named, parameters
 from mmdist.errors import ConfigError, nearest
 
 REGISTRIES = {node.name: node for node in vars(root).values() if isinstance(node, Registry)}
-PLUGINS = ("mmdist", "mmrazor")
+LIBRARIES = ("mmengine.", "mmcv.", "mmdet.", "mmseg.", "mmpretrain.", "mmrazor.", "mmdist.")
+PLUGINS = ("mmdist", "mmrazor")  # their types need their prefix
 
 
 def require_package(scope: str, feature: str) -> None:
@@ -71,13 +75,54 @@ def find_type(kind: Any, scope: str | None, key: str, registry: str = "model", s
     for name in filter(None, (scope, prefix)):
         require_package(name, f"{key} = {kind!r}" if name == prefix else f"default_scope = {name!r}")
     try:
-        with missing_package(f"{key} = {kind!r}"), REGISTRIES[registry].switch_scope_and_registry(scope) as node:
+        with missing_package(f"{key} = {kind!r}"), _node(registry, scope) as node:
             found = node.get(kind + suffix)
     except RuntimeError:  # mmengine's answer to a dotted name that is no module either
         found = None
     if found is None:
         raise _unknown(kind, scope, prefix, key, registry, suffix)
     return found
+
+
+@contextmanager
+def _node(registry: str, scope: str | None) -> Iterator[Registry]:
+    """The part of a registry that mmengine looks into first.
+
+    It would warn where a library has no such part, although there the root's is meant.
+    """
+    top, name = REGISTRIES[registry], scope or _current_scope()
+    if name and find_spec(name) is not None:
+        with suppress(ImportError):
+            import_module(f"{name}.registry")
+    if name and top._search_child(name) is None:
+        yield top
+        return
+    with top.switch_scope_and_registry(scope) as node:
+        yield node
+
+
+def takes(part: dict, argument: str, scope: str | None) -> bool:
+    """Whether the class of a part of a config, of whatever registry, has an argument.
+
+    Args:
+        part (dict): With ``type``; without one it takes nothing that is known.
+        argument (str): Its name.
+        scope (str, optional): The scope that is the default where the part stands.
+
+    Example:
+        >>> takes(dict(type='LoggerHook'), 'interval', None), takes(dict(type='LoggerHook'), 'intervall', None)
+        (True, False)
+    """
+    kind = part.get("type")
+    for registry in REGISTRIES if isinstance(kind, str) else ():
+        try:
+            with _node(registry, scope) as node:
+                found = node.get(kind)
+        except (RuntimeError, ImportError):
+            continue
+        if found is not None and argument in {*(parameters(found) or ()), *named(found)}:
+            return True
+    return False
 
 
 def _unknown(kind: str, scope: str | None, prefix: str | None, key: str, registry: str, suffix: str) -> ConfigError:
@@ -112,7 +157,9 @@ def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool
             import_module(f"{scope}.registry")
     node: Registry | None = top._search_child(scope) if scope else top
     if node is None:
-        return []
+        if prefixed:
+            return []
+        node = top
     with missing_package(node.scope):
         node.import_from_location()
     names = list(node.module_dict)
@@ -122,42 +169,9 @@ def _registered(registry: str, scope: str | None, suffix: str, *, prefixed: bool
     return [f"{scope}.{name}" for name in names] if prefixed else names
 
 
-def parameters(function: Any) -> dict[str, inspect.Parameter] | None:
-    """Named arguments of a class or function, as far as they can be known for certain.
-
-    ``**kwargs`` is followed to the next base class within MMRazor and mmdist, whose classes pass it on; where else it
-    leads nobody can tell.
-
-    Returns:
-        dict[str, inspect.Parameter] | None: By name, without ``self``; None where any name might be taken.
-    """
-    if not inspect.isclass(function):
-        return _named(function)
-    found: dict[str, inspect.Parameter] = {}
-    for base in function.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        own = _named(base.__init__, skip_self=True, keep_open=base.__module__.partition(".")[0] in PLUGINS)
-        if own is None:
-            return None
-        for name, parameter in own.items():
-            found.setdefault(name, parameter)
-        if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
-            return found
-    return found
-
-
-def _named(function: Any, *, skip_self: bool = False, keep_open: bool = False) -> dict[str, inspect.Parameter] | None:
-    try:
-        listed = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
-    except (TypeError, ValueError):  # built-ins have no signature
-        return None
-    if not keep_open and any(p.kind is p.VAR_KEYWORD for p in listed):
-        return None
-    return {p.name: p for p in listed if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-
-
-def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True) -> None:
+def check_arguments(
+    cfg: dict, function: Any, key: str, *, complete: bool = True, given: Collection[str] = (), own: Collection[str] = ()
+) -> None:
     """A config dict has the arguments that its class takes.
 
     Args:
@@ -165,22 +179,65 @@ def check_arguments(cfg: dict, function: Any, key: str, *, complete: bool = True
         function (Any): What ``type`` stands for.
         key (str): Path of ``cfg``.
         complete (bool): False where whoever builds it adds arguments of its own.
+        given (Collection[str]): Arguments that whoever builds it adds for certain.
+        own (Collection[str]): Keys that whoever builds it takes out.
 
     Raises:
         ConfigError: An argument that does not exist, with the nearest; or a required one that is missing.
     """
     known = parameters(function)
     if known is None:
+        _check_open(cfg, function, key, own)
         return
     name = getattr(function, "__name__", str(function))
     for argument, value in cfg.items():
-        if argument not in known and argument not in ("type", "_scope_"):
-            raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, known))
+        if argument not in known and argument not in ("type", "_scope_") and argument not in own:
+            takes = {**known, **dict.fromkeys(own)}
+            raise ConfigError(f"{key}.{argument}", value, f"one of the arguments of {name}", _spelling(argument, takes))
+        if argument in known and is_quoted_number(value) and _wants_number(known[argument]):
+            raise ConfigError(f"{key}.{argument}", value, "a number", f"write {value} without quotes")
     required = [p.name for p in known.values() if p.default is p.empty]
-    missing = [argument for argument in required if argument not in cfg]
+    missing = [argument for argument in required if argument not in cfg and argument not in given]
     if complete and missing:
-        raise ConfigError(key, cfg.get("type"), f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too")
+        close = [near for argument in missing for near in nearest(argument, [k for k in cfg if k not in known])]
+        hint = f"is {close[0]!r} meant to be that?" if close else ""
+        wanted = f"the argument{'s' * (len(missing) > 1)} {', '.join(missing)} too"
+        raise ConfigError(key, cfg.get("type", name), wanted, hint)
 
 
-def _spelling(argument: str, known: dict[str, inspect.Parameter]) -> str:
-    return did_you_mean(argument, list(known)) or f"it takes {', '.join(known)}"
+def is_quoted_number(value: Any) -> bool:
+    """A number that is text, as YAML reads 1e-3.
+
+    Example:
+        >>> is_quoted_number('1e-3'), is_quoted_number('auto'), is_quoted_number(1e-3)
+        (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))  # 'inf' means something to some transforms
+    except ValueError:
+        return False
+
+
+def _wants_number(parameter: inspect.Parameter) -> bool:
+    default = parameter.default
+    numeric = isinstance(default, int | float) and not isinstance(default, bool)
+    return numeric or parameter.annotation in (int, float, "int", "float")
+
+
+def _check_open(cfg: dict, kind: Any, key: str, own: Collection[str]) -> None:
+    """A class of a library that takes ``**kwargs`` and swallows, or keeps for later, what it does not know.
+
+    Only a misspelling of one of its arguments is certain to be a mistake.
+    """
+    names = named(kind) if getattr(kind, "__module__", "").startswith(LIBRARIES) else []
+    for argument, value in cfg.items():
+        if argument in names or argument in own or argument in ("type", "_scope_"):
+            continue
+        near = difflib.get_close_matches(argument, names, cutoff=0.85)
+        if near:
+            wanted = f"one of the arguments of {kind.__name__}"
+            raise ConfigError(f"{key}.{argument}", value, wanted, f"did you mean {near[0]!r}?")
+
+
+def _spelling(argument: str, known: Iterable[str]) -> str:
+    return did_you_mean(argument, list(known)) or (f"it takes {', '.join(known)}" if known else "it takes none")

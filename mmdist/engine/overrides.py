@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from mmdist.engine.latest import NOTE, latest_checkpoint
+from mmdist.engine.lookup import takes
 from mmdist.errors import CheckpointError, ConfigError, nearest
 
 # What a config may hold although few write it: a new one of these is no misspelling.
@@ -47,14 +48,15 @@ def unknown_key_hint(cfg: Config, key: str) -> str:
     """The nearest key of the config, where ``key`` is probably a misspelling of it.
 
     A new key beside known ones is normal (an argument that the config leaves at its default), so it is reported only
-    when it resembles one that is there, or when the dict that should hold it is missing too.
+    when it resembles one that is there and is no argument of the dict's class, or when the dict that should hold it is
+    missing too.
 
     Example:
         >>> unknown_key_hint(Config(dict(model=dict(backbone=dict(depth=50)))), 'model.backbone.dpeth')
         "did you mean 'model.backbone.depth'?"
     """
     node: Any = cfg._cfg_dict
-    parts = key.split(".")
+    parts, scope = key.split("."), cfg.get("default_scope")
     for index, part in enumerate(parts):
         parent, last = ".".join(parts[:index]), index == len(parts) - 1
         if isinstance(node, dict):
@@ -62,9 +64,12 @@ def unknown_key_hint(cfg: Config, key: str) -> str:
             if part not in options:
                 near = nearest(part, [other for other in node if last or isinstance(node[other], dict | list | tuple)])
                 spelt = [".".join(filter(None, (parent, other, *parts[index + 1 :]))) for other in near]
+                if last and spelt and parent and takes(node, part, node.get("_scope_", scope)):
+                    return ""
                 if spelt:
                     return f"did you mean {' or '.join(repr(option) for option in spelt)}?"
                 return "" if last else f"and no {'.'.join(parts[: index + 1])!r} either"
+            scope = node.get("_scope_", scope)
             node = node.get(part)
         elif isinstance(node, list | tuple) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]

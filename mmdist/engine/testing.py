@@ -24,6 +24,11 @@ VISUALIZATION = {
     "VisualizationHook": ("enable", "out_dir"),
 }
 FLIPS = [ConfigDict(type="RandomFlip", prob=1.0), ConfigDict(type="RandomFlip", prob=0.0)]
+TTA_MODELS = {
+    "mmdet": {"type": "DetTTAModel", "tta_cfg": {"nms": {"type": "nms", "iou_threshold": 0.5}, "max_per_img": 100}},
+    "mmseg": {"type": "SegTTAModel"},
+    "mmpretrain": {"type": "mmpretrain.AverageClsScoreTTA"},
+}
 DET_META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
 
@@ -107,21 +112,42 @@ def enable_tta(cfg: Config) -> None:
     while isinstance(dataset.get("dataset"), dict):
         dataset = dataset.dataset
     if "tta_model" not in cfg:
-        if scope == "mmdet":
-            nms = {"type": "nms", "iou_threshold": 0.5}
-            cfg.tta_model = {"type": "DetTTAModel", "tta_cfg": {"nms": nms, "max_per_img": 100}}
-        elif scope == "mmpretrain":
-            cfg.tta_model = {"type": "mmpretrain.AverageClsScoreTTA"}
-        else:
+        if scope not in TTA_MODELS:
             raise ConfigError("tta_model", None, "the config of a TTA model", "--tta needs tta_model and tta_pipeline")
+        cfg.tta_model = deepcopy(TTA_MODELS[scope])
     if "tta_pipeline" not in cfg:
-        if scope not in ("mmdet", "mmpretrain"):
+        if scope not in TTA_MODELS:
             raise ConfigError("tta_pipeline", None, "a pipeline with TestTimeAug", "--tta needs it")
-        pack = {"type": "PackDetInputs", "meta_keys": DET_META} if scope == "mmdet" else deepcopy(dataset.pipeline[-1])
-        augment = {"type": "TestTimeAug", "transforms": [deepcopy(FLIPS), [pack]]}
-        cfg.tta_pipeline = [*deepcopy(dataset.pipeline[:-1]), augment]
+        cfg.tta_pipeline = flipped(dataset.get("pipeline"), scope)
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**{**cfg.tta_model, "module": cfg.model})
+
+
+def flipped(pipeline: Any, scope: str) -> list[dict]:
+    """A test pipeline that gives each image twice, once mirrored.
+
+    Args:
+        pipeline (Any): Of the test dataset.
+        scope (str): The task library. MMSegmentation's ground truth is loaded after the flip: the predictions are
+            mirrored back before they meet it.
+
+    Raises:
+        ConfigError: There is none, or nothing packs the images at its end.
+    """
+    steps = list(pipeline) if isinstance(pipeline, list | tuple) else []
+    kinds = [str(step.get("type")).rpartition(".")[2] for step in steps if isinstance(step, dict)]
+    if len(kinds) != len(steps) or not kinds or not kinds[-1].startswith("Pack"):
+        raise ConfigError("test_dataloader.dataset.pipeline", kinds, "a pipeline with a Pack...Inputs at its end")
+    if scope == "mmdet":
+        pack: dict = {"type": "PackDetInputs", "meta_keys": DET_META}
+    else:
+        pack = deepcopy(steps[-1])
+        if "meta_keys" in pack:  # by these the model mirrors its predictions back
+            pack["meta_keys"] = tuple(dict.fromkeys([*pack["meta_keys"], "flip", "flip_direction"]))
+    last = kinds.index("LoadAnnotations") if scope == "mmseg" and "LoadAnnotations" in kinds else len(steps) - 1
+    rest = [[deepcopy(step)] for step in steps[last:-1]]
+    augment = {"type": "TestTimeAug", "transforms": [deepcopy(FLIPS), *rest, [pack]]}
+    return [*deepcopy(steps[:last]), augment]
 
 
 def check_output(cfg: Config, out: str | None, item: str | None) -> None:

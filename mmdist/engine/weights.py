@@ -8,8 +8,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from mmdist.engine.latest import latest_address
-from mmdist.engine.lookup import find_type, parameters
+from mmdist.engine.lookup import find_type
 from mmdist.engine.preflight.model import is_distiller
+from mmdist.engine.signatures import parameters
 from mmdist.errors import ConfigError
 
 

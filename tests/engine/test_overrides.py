@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdist.engine import overrides
+from mmdist.engine.overrides import merge_options, unknown_key_hint
+from mmdist.engine.preflight.model import check_model
 from mmdist.errors import CheckpointError, ConfigError
 
 
@@ -132,3 +134,24 @@ def test_the_switches_of_the_loaders_hold_for_every_library() -> None:
 
 def test_the_known_top_level_keys_are_those_of_the_runner() -> None:
     assert set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"} <= set(overrides.TOP_LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.random_teacher", True),
+        ("model.teacher_dtype", "float16"),
+        ("model.architecture.backbone.strides", (1, 2, 2, 2)),
+        ("default_hooks.checkpoint.max_keep_ckpts", 1),
+        ("optim_wrapper.optimizer.maximize", False),
+    ],
+)
+def test_an_argument_of_the_class_is_no_misspelling_of_another(distill: Config, key: str, value: Any) -> None:
+    assert unknown_key_hint(distill, key) == ""
+    merge_options(distill, {key: value})
+    check_model(distill)
+
+
+def test_a_misspelling_beside_it_still_is_one(distill: Config) -> None:
+    assert "model.teacher" in unknown_key_hint(distill, "model.teachr")
+    assert "default_hooks.checkpoint.interval" in unknown_key_hint(distill, "default_hooks.checkpoint.intervall")

@@ -10,10 +10,15 @@ import pytest
 import torch
 from helpers.run_content import run_content
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
 
 from mmdist.engine.config import load_config
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.checkpoints import check_checkpoints
+from mmdist.engine.preflight.data import check_data
+from mmdist.engine.preflight.model import check_model
+from mmdist.engine.preflight.run import check_run
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError, MMDistError
 
 DISTILLER = "model.distiller"
@@ -181,11 +186,24 @@ def test_a_stock_mmrazor_config_with_a_scope_passes(distill: Config) -> None:
         "mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py",
         "mmpretrain::resnet/resnet18_8xb32_in1k.py",
         "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py",
+        "mmdet::yolox/yolox_s_8xb8-300e_coco.py",  # transforms of a wrapper, hooks of its own
+        "mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py",
+        "mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py",  # several pipelines in one
+        "mmdet::albu_example/mask-rcnn_r50_fpn_albu-1x_coco.py",  # transforms of another library
+        "mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py",  # a hook that switches the pipeline
+        "mmseg::knet/knet-s3_r50-d8_upernet_8xb2-adamw-80k_ade20k-512x512.py",
+        "mmseg::dnlnet/dnl_r50-d8_4xb2-80k_cityscapes-769x769.py",  # a factor that mmengine does not know
+        "mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py",
+        "mmpretrain::deit3/deit3-base-p16_64xb64_in1k.py",  # policies inside a transform
+        "mmpretrain::csra/resnet101-csra_1xb16_voc07-448px.py",  # several metrics
     ],
 )
 def test_configs_of_the_task_libraries_are_not_refused(name: str) -> None:
     pytest.importorskip(name.partition("::")[0])
-    check(load_config(name), "none")
+    cfg = load_config(name)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        check_model(cfg)
+        check_run(cfg, tuple(split for split in ("train", "val", "test") if cfg.get(f"{split}_cfg") is not None))
 
 
 def test_missing_data_is_named_once_with_the_keys_to_change(plain: Config, tmp_path: Path) -> None:
@@ -228,7 +246,7 @@ def test_splits_that_are_not_used_need_no_data(plain: Config) -> None:
 )
 def test_data_that_is_not_local_or_not_understood_is_left_alone(plain: Config, change: dict) -> None:
     plain.train_dataloader.dataset = dict(plain.train_dataloader.dataset, **change)
-    check(plain, "train")
+    check_data(plain, ("train",))
 
 
 def test_label_maps_are_needed_only_where_they_are_loaded(tmp_path: Path) -> None:
@@ -243,12 +261,12 @@ def test_label_maps_are_needed_only_where_they_are_loaded(tmp_path: Path) -> Non
     cfg = Config(
         {"default_scope": "mmseg", "model": {"type": "EncoderDecoder"}, "train_dataloader": {"dataset": dataset}}
     )
-    check(cfg, "train")
+    check_data(cfg, ("train",))
     cfg.train_dataloader.dataset.data_prefix.depth = "gone"  # nobody knows what reads it
-    check(cfg, "train")
+    check_data(cfg, ("train",))
     cfg.train_dataloader.dataset.pipeline.append({"type": "LoadAnnotations"})
     with pytest.raises(MMDistError, match=r"data_prefix\.seg_map_path"):
-        check(cfg, "train")
+        check_data(cfg, ("train",))
 
 
 def test_a_missing_annotation_file_is_named(tmp_path: Path) -> None:
@@ -262,7 +280,7 @@ def test_a_missing_annotation_file_is_named(tmp_path: Path) -> None:
     }
     cfg = Config({"default_scope": "mmdet", "model": {"type": "RetinaNet"}, "train_dataloader": {"dataset": dataset}})
     with pytest.raises(MMDistError, match=r"train_dataloader\.dataset\.ann_file: '.*a\.json' does not exist"):
-        check(cfg, "train")
+        check_data(cfg, ("train",))
 
 
 @pytest.mark.parametrize("key", ["load_from", "model.teacher_ckpt", "model.student_ckpt"])
@@ -351,3 +369,38 @@ def test_a_checkpoint_of_mmrazors_class_is_not_resumed(plain: Config, tmp_path: 
         check_checkpoints(plain)
     plain.model.type = "mmrazor.SingleTeacherDistill"
     check_checkpoints(plain)
+
+
+def test_classes_in_the_place_of_names_are_looked_into_too(plain: Config) -> None:
+    from mmengine.dataset import DefaultSampler
+    from mmengine.hooks import EMAHook, LoggerHook
+    from mmpretrain.datasets import CustomDataset
+
+    plain.train_dataloader.dataset.type = CustomDataset
+    plain.train_dataloader.sampler.type = DefaultSampler
+    plain.custom_hooks = [dict(type=EMAHook, momentum=0.1), dict(type=LoggerHook, interval=2, priority="LOW")]
+    check(plain)
+    plain.custom_hooks[1]["intervall"] = 3
+    with pytest.raises(ConfigError, match=r"custom_hooks\.1\.intervall = 3: .*'interval'"):
+        check(plain)
+
+
+def test_a_class_of_the_users_own_may_take_anything(plain: Config) -> None:
+    class Own(Hook):
+        def __init__(self, interval: int = 1, **kwargs: Any) -> None:
+            self.rest = kwargs
+
+    plain.custom_hooks = [dict(type=Own, intervals=3)]
+    check(plain)
+
+
+def test_a_scope_inside_a_part_is_where_its_types_are_looked_for(plain: Config) -> None:
+    plain.val_evaluator = dict(type="Accuracy", _scope_="mmpretrain", topk=(1,))
+    plain.default_scope = "mmpretrain"
+    check(plain)
+    plain.val_evaluator = [dict(type="IoUMetric")]
+    with pytest.raises(ConfigError, match=r"val_evaluator\.0\.type = 'IoUMetric'"):
+        check(plain)
+    for metric in (dict(type="IoUMetric", _scope_="mmseg"), dict(type="mmseg.IoUMetric")):
+        plain.val_evaluator = [metric]
+        check(plain)

@@ -62,10 +62,8 @@ def test_flips_are_the_default_test_time_augmentation(scope: str, model: str) ->
     assert [flip.prob for flip in steps[-1].transforms[0]] == [1.0, 0.0]
 
 
-def test_mmsegmentation_needs_its_own_test_time_augmentation() -> None:
+def test_a_config_that_has_its_own_test_time_augmentation_keeps_it() -> None:
     cfg = Config({"default_scope": "mmseg", "model": {"type": "Net"}, "test_dataloader": {"dataset": {}}})
-    with pytest.raises(ConfigError, match="tta_model"):
-        testing.enable_tta(cfg)
     cfg.tta_model, cfg.tta_pipeline = {"type": "SegTTAModel"}, [{"type": "TestTimeAug"}]
     testing.enable_tta(cfg)
     assert cfg.model == {"type": "SegTTAModel", "module": {"type": "Net"}}
@@ -124,3 +122,32 @@ def test_a_test_does_not_need_the_teachers_weights(tmp_path: Path) -> None:
     cfg.model.teacher_ckpt = "gone.pth"
     testing.drop_teacher_weights(cfg)
     assert cfg.model.teacher_ckpt is None
+
+
+def test_mmsegmentation_flips_before_the_ground_truth_is_loaded() -> None:
+    load, resize, labels, pack = (
+        {"type": "LoadImageFromFile"},
+        {"type": "Resize", "scale": (8, 8)},
+        {"type": "LoadAnnotations"},
+        {"type": "PackSegInputs", "meta_keys": ("img_path",)},
+    )
+    pipeline = [load, resize, labels, pack]
+    cfg = Config(
+        {"default_scope": "mmseg", "model": {"type": "Net"}, "test_dataloader": {"dataset": {"pipeline": pipeline}}}
+    )
+    testing.enable_tta(cfg)
+    assert cfg.model == {"type": "SegTTAModel", "module": {"type": "Net"}}
+    *before, augment = cfg.test_dataloader.dataset.pipeline
+    assert before == [load, resize]
+    flips, *after = augment.transforms
+    assert {flip.prob for flip in flips} == {0.0, 1.0}
+    assert after == [[labels], [{"type": "PackSegInputs", "meta_keys": ("img_path", "flip", "flip_direction")}]]
+
+
+@pytest.mark.parametrize("pipeline", [None, [], [{"type": "LoadImageFromFile"}]])
+def test_a_pipeline_that_packs_nothing_cannot_be_flipped(pipeline: Any) -> None:
+    cfg = Config(
+        {"default_scope": "mmseg", "model": {"type": "Net"}, "test_dataloader": {"dataset": {"pipeline": pipeline}}}
+    )
+    with pytest.raises(ConfigError, match=r"test_dataloader\.dataset\.pipeline"):
+        testing.enable_tta(cfg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,10 @@ from mmdist.errors import MMDistError
 
 LIBRARIES = ("mmdet", "mmseg", "mmpretrain")
 SIZES = {"mmdet": (320, 320), "mmseg": (512, 512), "mmpretrain": (224, 224)}
+# What models say of images that are too small, or not of their size
+TOO_SMALL = re.compile(
+    r"(input|image|output) size|img_size|size of tensor|Sizes of|divisible|than 1 value per channel", re.I
+)
 CROPS = ("RandomCrop", "CenterCrop", "RandomResizedCrop")
 
 
@@ -27,6 +32,16 @@ def library_of(model: nn.Module) -> str | None:
     """
     packages = [base.__module__.partition(".")[0] for base in type(model).__mro__]
     return next((package for package in packages if package in LIBRARIES), None)
+
+
+def size_advice(error: Exception) -> str:
+    """What to try where a model does not run on a batch; nothing where another size would not help.
+
+    Example:
+        >>> size_advice(RuntimeError('Output size is too small')), size_advice(KeyError('a'))
+        ('; try another --input-size', '')
+    """
+    return "; try another --input-size" if TOO_SMALL.search(str(error)) else ""
 
 
 def real_batch(cfg: Config, batch_size: int) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _run(
     side: str, model: BaseModel, first: BaseModel, data: dict, modes: tuple[str, ...], notices: list[str]
 ) -> tuple[list[ModuleTrace], str, Shape]:
     """One pass, in the first mode that works; the batch is prepared by the student for both, as in distillation."""
-    from mmdist.engine.modules.batch import first_line
+    from mmdist.engine.modules.batch import first_line, size_advice
 
     mode, *others = modes
     model.train(mode == "loss" and side != "teacher")
@@ -111,7 +111,8 @@ def _run(
     except Exception as error:  # whatever a model raises on a batch that does not suit it
         said = f"the {side} ({type(model).__name__}) does not run in mode={mode!r}: {first_line(error)}"
         if not others:
-            raise MMDistError(f"{said}; try another --input-size, --batch-size or --mode") from error
+            other = isinstance(error, TypeError | AttributeError | NotImplementedError)  # it wants data samples
+            raise MMDistError(f"{said}{'; try another --mode' if other else size_advice(error)}") from error
         notices.append(said)
         return _run(side, model, first, data, tuple(others), notices)
     inputs = batch["inputs"]

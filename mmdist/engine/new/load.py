@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmdist.engine.config import find_config, load_config
-from mmdist.engine.modules.batch import first_line, image_size, library_of
+from mmdist.engine.modules.batch import first_line, image_size, library_of, size_advice
 from mmdist.engine.modules.models import build_models
 from mmdist.engine.new import classifiers, detectors, segmenters
 from mmdist.engine.new.dry import pictures
@@ -123,7 +123,7 @@ def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
         raise
     except Exception as error:  # whatever a model raises on pictures that do not suit it
         text = f"the {name} ({type(model).__name__}) does not run on random pictures: {first_line(error)}"
-        raise MMDistError(f"{text}; try another --input-size") from error
+        raise MMDistError(f"{text}{size_advice(error)}") from error
     families: dict[str, Callable] = {
         TASKS["mmpretrain"]: classifiers.describe,
         TASKS["mmseg"]: segmenters.describe,

@@ -12,6 +12,7 @@ from mmdist.engine.class_names import class_notes
 from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
+from mmdist.engine.preflight.run import check_run
 
 __all__ = ["preflight"]
 
@@ -31,6 +32,7 @@ def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
+        check_run(cfg, splits)
         teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
         for note in class_notes(cfg, teacher_meta) if "train" in splits else ():

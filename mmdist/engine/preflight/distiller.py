@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmdist.engine.config import did_you_mean
-from mmdist.engine.lookup import check_arguments, find_type, parameters
+from mmdist.engine.lookup import check_arguments, find_type
+from mmdist.engine.signatures import parameters
 from mmdist.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def check_distiller(cfg: dict, scope: str | None, key: str) -> None:
     scope = cfg.get("_scope_", scope)
     kind = find_type(cfg.get("type"), scope, f"{key}.type")
     check_arguments(cfg, kind, key)
-    from mmrazor.models.distillers import ConfigurableDistiller
+    from mmrazor.models.distillers import ConfigurableDistiller, OFDDistiller
 
     if not (isinstance(kind, type) and issubclass(kind, ConfigurableDistiller)):
         return
@@ -38,7 +39,12 @@ def check_distiller(cfg: dict, scope: str | None, key: str) -> None:
     for name, connector in _dict(cfg, "connectors", key):
         parts = connector if isinstance(connector, list | tuple) else [connector]
         for part in parts:
-            _check_part(part, scope, f"{key}.connectors.{name}")
+            built = _check_part(part, scope, f"{key}.connectors.{name}")
+            if getattr(built, "__name__", "") == "OFDTeacherConnector" and not issubclass(kind, OFDDistiller):
+                hint = f"{key}.type='mmrazor.OFDDistiller' does"
+                raise ConfigError(
+                    f"{key}.connectors.{name}.type", part["type"], "a distiller that gives it margins", hint
+                )
     for side in ("student_recorders", "teacher_recorders"):
         for name, recorder in _dict(cfg, side, key):
             _check_part(recorder, scope, f"{key}.{side}.{name}", "task util", "Recorder")
@@ -93,6 +99,13 @@ def _check_record(record: dict, cfg: dict, distiller: type, key: str) -> None:
     for name in record:
         if known and name not in known:
             raise ConfigError(f"{key}.{name}", record[name], "a known key", did_you_mean(name, sorted(known)))
+    for name, kinds, wanted in (
+        ("record_idx", int, "a whole number: which call, from 0"),
+        ("data_idx", int | str | None, "a whole number or a name: which part of a call's tuple, list or dict"),
+        ("connector_idx", int | None, "a whole number: which part of what the connector gives"),
+    ):
+        if not isinstance(record.get(name, 0), kinds) or isinstance(record.get(name), bool):
+            raise ConfigError(f"{key}.{name}", record[name], wanted)
     for name in ("recorder", "from_student"):
         if name not in record:
             raise ConfigError(key, dict(record), f"`{name}` too")
@@ -107,6 +120,8 @@ def _check_record(record: dict, cfg: dict, distiller: type, key: str) -> None:
         options = f"one of {here}_recorders" if hint or not recorders else list(recorders)
         raise ConfigError(f"{key}.recorder", record["recorder"], options, hint)
     connector = record.get("connector")
+    if connector is not None and not isinstance(connector, str):
+        raise ConfigError(f"{key}.connector", connector, "the name of one of connectors")
     if connector and connector not in (cfg.get("connectors") or {}):
         raise ConfigError(
             f"{key}.connector", connector, list(cfg.get("connectors") or {}) or "one of connectors, which has none"

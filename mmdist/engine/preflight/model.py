@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
-from mmdist.engine.config import load_config
-from mmdist.engine.lookup import check_arguments, find_type, require_package
+from mmdist.engine.config import did_you_mean, load_config
+from mmdist.engine.lookup import REGISTRIES, check_arguments, find_type, require_package
 from mmdist.engine.preflight.distiller import check_distiller
-from mmdist.errors import ConfigError
+from mmdist.errors import ConfigError, nearest
 
 # Where a dict with a `type` is built by MODELS or TASK_UTILS in every task library. Elsewhere a `type` may mean
 # anything (`nms`, `gaussian`, ...): there the building itself answers.
@@ -37,6 +38,10 @@ def check_model(cfg: Config) -> None:
     scope = cfg.get("default_scope")
     if scope:
         require_package(scope, f"default_scope = {scope!r}")
+        known = [*MODULE2PACKAGE, "mmengine"]
+        strange = scope not in known and REGISTRIES["model"]._search_child(scope) is None and not find_spec(scope)
+        if strange and nearest(scope, known):
+            raise ConfigError("default_scope", scope, "a package of OpenMMLab", did_you_mean(scope, known))
     model = cfg.get("model")
     if not isinstance(model, dict):
         raise ConfigError("model", model, "a dict with `type`")
@@ -76,10 +81,24 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
             raise ConfigError(f"{key}.weighting", weighting, "a dict with `type`")
         if isinstance(cfg.get("distiller"), dict):
             check_distiller(cfg["distiller"], scope, f"{key}.distiller")
+            _check_overhaul(cfg, kind, scope, key)
         elif weighting is None or cfg.get("distiller") is not None:
             raise ConfigError(f"{key}.distiller", cfg.get("distiller"), "a dict with `type`")
         return
     _check_children(cfg, scope, key)
+
+
+def _check_overhaul(cfg: dict, kind: type, scope: str | None, key: str) -> None:
+    """MMRazor's OFD distiller has to be made ready by the algorithm: its own and mmdist's do that."""
+    from mmrazor.models.algorithms import OverhaulFeatureDistillation
+    from mmrazor.models.distillers import OFDDistiller
+
+    distiller = find_type(cfg["distiller"].get("type"), cfg["distiller"].get("_scope_", scope), f"{key}.distiller.type")
+    ready = issubclass(kind, OverhaulFeatureDistillation) or kind.__module__.startswith("mmdist.")
+    if isinstance(distiller, type) and issubclass(distiller, OFDDistiller) and not ready:
+        options = "an algorithm that initialises this distiller's connectors"
+        hint = "write 'mmdist.SingleTeacherDistill' or 'mmrazor.OverhaulFeatureDistillation'"
+        raise ConfigError(f"{key}.type", cfg["type"], options, hint)
 
 
 def is_distiller(kind: Any) -> bool:

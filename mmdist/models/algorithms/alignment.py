@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mmengine.model import BaseModel
@@ -77,6 +78,21 @@ def check_channels(distiller: BaseDistiller) -> None:
                     check(level.shape[1], f"model.distiller.distill_losses.{name}")
 
 
+def advice_on_shapes(message: str) -> str:
+    """What to do about two records that are of different shapes; nothing for any other complaint.
+
+    Example:
+        >>> advice_on_shapes('tau = -1: expected a finite number above 0')
+        ''
+    """
+    if not re.search(r"must have one shape|size of tensor", message):
+        return ""
+    return (
+        ". Maps of different shapes need a connector: connectors=dict(align=dict(type='mmdist.AlignConnector')),"
+        " and connector='align' in its mapping. Logits of other classes cannot be compared"
+    )
+
+
 def _uses(distiller: BaseDistiller) -> Iterator[tuple[AlignConnector, str, dict, dict]]:
     """Each use of an ``AlignConnector``: itself, its name, the record it connects, and the other side's."""
     for mapping in (getattr(distiller, "loss_forward_mappings", None) or {}).values():
@@ -94,9 +110,29 @@ def _uses(distiller: BaseDistiller) -> Iterator[tuple[AlignConnector, str, dict,
 def _record(distiller: BaseDistiller, record: dict) -> Maps | None:
     side = distiller.student_recorders if record["from_student"] else distiller.teacher_recorders
     recorder = side.get_recorder(record["recorder"])
-    if record.get("record_idx", 0) >= len(recorder.data_buffer):
+    index, part = record.get("record_idx", 0), record.get("data_idx")
+    if not recorder.data_buffer:
         return None
-    return recorder.get_record_data(record.get("record_idx", 0), record.get("data_idx"))
+    if index >= len(recorder.data_buffer):
+        allowed = (
+            f"{len(recorder.data_buffer) - 1} at most: {recorder.source} is recorded {len(recorder.data_buffer)} times"
+        )
+        raise ConfigError(f"{_place(distiller, record)}.record_idx", index, allowed)
+    try:
+        return recorder.get_record_data(index, part)
+    except ConfigError as error:
+        raise error.at(f"{_place(distiller, record)}.{error.key}") from error
+    except (AssertionError, TypeError, IndexError) as error:  # MMRazor's recorders
+        raise ConfigError(f"{_place(distiller, record)}.data_idx", part, hint=str(error)) from error
+
+
+def _place(distiller: BaseDistiller, record: dict) -> str:
+    """Where a record stands in the user's config."""
+    for name, mapping in distiller.loss_forward_mappings.items():
+        for argument, other in mapping.items():
+            if other is record:
+                return f"model.distiller.loss_forward_mappings.{name}.{argument}"
+    return "model.distiller.loss_forward_mappings"
 
 
 def _channels(maps: Maps) -> list[int]:

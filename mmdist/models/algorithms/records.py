@@ -34,10 +34,10 @@ def recorder_key(side: str, name: str) -> str:
 
 
 def check_sources(recorders: dict[str, BaseRecorder], model: nn.Module, side: str) -> None:
-    """Every module or parameter that one of MMRazor's recorders names exists in the model.
+    """Every module, method or parameter that a recorder names exists in the model.
 
     Args:
-        recorders (dict[str, BaseRecorder]): MMRazor's recorders by name; mmdist's own check for themselves.
+        recorders (dict[str, BaseRecorder]): By name.
         model (nn.Module): The student or the teacher.
         side (str): ``student`` or ``teacher``, for messages.
 
@@ -47,6 +47,11 @@ def check_sources(recorders: dict[str, BaseRecorder], model: nn.Module, side: st
     modules = [name for name, _ in model.named_modules() if name]
     parameters = [name for name, _ in model.named_parameters()]
     for name, recorder in recorders.items():
+        if isinstance(recorder, InstanceRecorder):
+            try:
+                recorder._check(model)
+            except ConfigError as error:
+                raise error.at(recorder_key(side, name)) from error
         if isinstance(recorder, ModuleInputsRecorder | ModuleOutputsRecorder):
             kind, known = "module", modules
         elif isinstance(recorder, ParameterRecorder):

@@ -19,9 +19,10 @@ from mmdist.compat.layout import give_contiguous_maps
 from mmdist.errors import MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
-from mmdist.models.algorithms.alignment import check_channels, match_connectors, shape_connectors
+from mmdist.models.algorithms.alignment import advice_on_shapes, check_channels, match_connectors, shape_connectors
 from mmdist.models.algorithms.normalisation import translation, warn_of_divisors
 from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training, refuse_shared
+from mmdist.models.algorithms.overhaul import give_margins
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
@@ -155,6 +156,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                     keep_records(self.student, manager, partial(check_channels, self.distiller))
                 elif side == "teacher" and not teacher_module_inplace:
                     keep_records(model, manager)
+            give_margins(self.distiller, model)
             shape_connectors(self.distiller, self.student, model)
             if teacher_fuse_conv_bn and not teacher_trainable:
                 find_fusible(self._teacher.fused, self.distiller.teacher_recorders)
@@ -200,6 +202,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             super().init_weights()
             if "teacher" not in self._modules and not self.teacher.is_init:
                 self.teacher.init_weights()
+                give_margins(self.distiller, self.teacher)
 
     def set_module_inplace_false(self, architecture: nn.Module, varstr: str) -> None:
         """Nothing yet: MMRazor's constructor comes too early to know what is recorded, see ``keep_records``."""
@@ -315,11 +318,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         except MMDistError:  # which says by itself what to do
             raise
         except ValueError as error:
-            raise MMDistError(
-                f"model.distiller: {error}. Records of different shapes need a connector: "
-                "connectors=dict(align=dict(type='mmdist.AlignConnector')), and connector='align' in its mapping. "
-                "Logits of other classes cannot be compared"
-            ) from error
+            raise MMDistError(f"model.distiller: {error}{advice_on_shapes(str(error))}") from error
 
     def _prepare_teacher(self) -> None:
         """Let the teacher's recorders listen; again in a copy, whose recorders nobody has prepared."""

@@ -1,0 +1,9 @@
+"""What shows only once a run is built: its first images, their labels, the parameters' names."""
+
+from __future__ import annotations
+
+from mmdist.engine.checks.labels import LabelGuard
+from mmdist.engine.checks.parameter_rules import check_custom_keys
+from mmdist.engine.checks.samples import check_samples
+
+__all__ = ["LabelGuard", "check_custom_keys", "check_samples"]

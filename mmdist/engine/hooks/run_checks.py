@@ -1,0 +1,40 @@
+"""What can be known of a run only after it is built, asked before its first iteration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdist.engine.checks import LabelGuard, check_custom_keys, check_samples
+
+
+class RunCheckHook(Hook):
+    """Looks at the first images, at labels and at ``custom_keys`` before training, and at the labels of each batch."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self.guard: LabelGuard | None = None
+        self.trained = False  # at least one iteration is done
+
+    def before_train(self, runner: Runner) -> None:
+        """Raises a ``ConfigError`` for what would end, or empty, the run."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_custom_keys(runner.cfg.get("optim_wrapper"), model)
+        check_samples(runner.train_dataloader, model, "train_dataloader")
+        if runner.val_loop is not None:
+            check_samples(runner.val_dataloader, model, "val_dataloader")
+        self.guard = LabelGuard(model)
+        self.guard.look(runner.train_dataloader, "train_dataloader")
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """The labels of the batch are classes of the model; on a GPU a wrong one would end the process."""
+        if self.guard is not None:
+            self.guard.check_batch(data_batch)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """The run has begun."""
+        self.trained = True
