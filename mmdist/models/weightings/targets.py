@@ -31,6 +31,7 @@ class Target:
 
     Args:
         path (str): Its name in the student.
+        head (str): The name of the head that calls it.
         teacher (str): The teacher's method whose answer it is held against.
         kind (str): ``pixels``, ``anchors`` or ``samples``.
         ignore_index (int): Label that does not count; none, where the task has no such label.
@@ -38,6 +39,7 @@ class Target:
     """
 
     path: str
+    head: str
     teacher: str
     kind: str
     ignore_index: int = NOTHING_IGNORED
@@ -85,7 +87,7 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
     kind = kind_of(student)
     if kind == ANCHORS:
         check_anchors(student.bbox_head, getattr(teacher, "bbox_head", None))
-    found: list[tuple[str, nn.Module, str, int]] = []
+    found: list[tuple[str, nn.Module, str, str, int]] = []
     for path, head in heads(student, kind):
         attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
         if not hasattr(head, attribute):
@@ -94,7 +96,7 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         ignored = getattr(head, "ignore_index", NO_CLASS) if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
-            found.append((name, module, source, ignored))
+            found.append((name, module, path, source, ignored))
     if only is not None:
         known = [name for name, *_ in found]
         for name in only:
@@ -111,7 +113,9 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         check_loss(name, module, kind, found)
     if not found:
         raise ConfigError("model.weighting.losses", only, "at least one loss module of the student")
-    return [Target(path, source, kind, ignore, not i) for i, (path, _, source, ignore) in enumerate(found)]
+    if kind == ANCHORS:
+        check_logits(getattr(teacher, "bbox_head", None))
+    return [Target(name, head, source, kind, ignore, not i) for i, (name, _, head, source, ignore) in enumerate(found)]
 
 
 def heads(model: BaseModel, kind: str) -> Iterator[tuple[str, nn.Module]]:
@@ -176,6 +180,17 @@ def check_anchors(student: nn.Module, teacher: nn.Module | None) -> None:
         raise ConfigError("model.teacher.bbox_head.anchor_generator", given, f"the student's anchors, {wanted}")
 
 
+def check_logits(teacher: nn.Module | None) -> None:
+    """The teacher's head answers with logits, which are turned into probabilities here.
+
+    Raises:
+        ConfigError: With probabilities already, as TOOD's.
+    """
+    if getattr(getattr(teacher, "loss_cls", None), "activated", False):
+        wanted = "a head that returns logits; its loss takes probabilities (activated=True)"
+        raise ConfigError("model.teacher.bbox_head", type(teacher).__name__, wanted)
+
+
 def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) -> None:
     """The loss takes a weight for each position.
 
@@ -188,14 +203,16 @@ def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) 
     hint = f"put {' or '.join(LOSSES[kind])} in its place"
     if others:
         hint += f", or name the losses to weigh: model.weighting.losses = {others}"
-    wanted = f"a loss of one label that takes a weight for each of the {kind}"
+    logits = ", and logits" if getattr(module, "activated", False) else ""
+    wanted = f"a loss of one label that takes a weight for each of the {kind}{logits}"
     raise ConfigError(f"model.architecture.{name}", type(module).__name__, wanted, hint)
 
 
 def takes_weight(module: nn.Module, kind: str) -> bool:
-    """Whether a loss takes a weight for each position, and compares one label a position."""
+    """Whether a loss takes a weight for each position, and compares logits with one label a position."""
     names = [cls.__name__ for cls in type(module).__mro__]
     own = type(module).__module__.partition(".")[0] not in LIBRARIES
     inner = getattr(module, "ce", module)  # label smoothing holds the loss that it hands on to
     multi = (kind == SAMPLES and getattr(inner, "use_sigmoid", False)) or getattr(module, "use_mask", False)
-    return bool(weight_parameter(module)) and not multi and (own or any(known in names for known in LOSSES[kind]))
+    other = multi or getattr(module, "activated", False)  # TOOD's: of probabilities
+    return bool(weight_parameter(module)) and not other and (own or any(known in names for known in LOSSES[kind]))
