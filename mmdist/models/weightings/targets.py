@@ -22,7 +22,7 @@ LOSSES = {  # of the task libraries: those that take one weight for each positio
     ANCHORS: ("FocalLoss", "QualityFocalLoss", "CrossEntropyLoss"),
     SAMPLES: ("CrossEntropyLoss", "LabelSmoothLoss"),
 }
-APART = ("BoundaryLoss",)  # PIDNet's: about edges, not about classes
+APART = ("BoundaryLoss", "STDCHead")  # PIDNet's and STDC's: about edges, not about classes
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,7 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
     if kind == ANCHORS:
         check_anchors(student.bbox_head, getattr(teacher, "bbox_head", None))
     found: list[tuple[str, nn.Module, str, str, int]] = []
-    for path, head in heads(student, kind):
-        attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
-        if not hasattr(head, attribute):
-            wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
-            raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
+    for path, head, attribute in _with_losses(student, kind):
         ignored = getattr(head, "ignore_index", NO_CLASS) if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
@@ -118,11 +114,46 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
     return [Target(name, head, source, kind, ignore, not i) for i, (name, _, head, source, ignore) in enumerate(found)]
 
 
+def _with_losses(student: BaseModel, kind: str) -> Iterator[tuple[str, nn.Module, str]]:
+    attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
+    for path, head in heads(student, kind):
+        if not hasattr(head, attribute):
+            wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
+            raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
+        yield path, head, attribute
+
+
+def weighable(student: BaseModel) -> tuple[list[str], list[str]]:
+    """The student's losses that classify: those that take a weight for each position, and those that take none.
+
+    Args:
+        student (BaseModel): Of any task.
+
+    Returns:
+        tuple[list[str], list[str]]: Their names; the first list is empty where the head that predicts has no such
+            loss.
+
+    Raises:
+        ConfigError: A model whose task loss RDD cannot weigh.
+    """
+    kind = kind_of(student)
+    takes: list[str] = []
+    others: list[str] = []
+    main = None
+    for path, head, attribute in _with_losses(student, kind):
+        main = main or path
+        for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
+            if not is_apart(module):
+                (takes if takes_weight(module, kind) else others).append(name)
+    return (takes if any(name.startswith(f"{main}.") for name in takes) else []), others
+
+
 def heads(model: BaseModel, kind: str) -> Iterator[tuple[str, nn.Module]]:
-    """The heads that have a task loss, by name; the one that predicts comes first."""
+    """The heads whose task loss is about classes, by name; the one that predicts comes first."""
     for name in {PIXELS: ("decode_head", "auxiliary_head"), ANCHORS: ("bbox_head",), SAMPLES: ("head",)}[kind]:
         if getattr(model, name, None) is not None:
             parts = list(each(name, getattr(model, name)))
+            parts = [(path, part) for path, part in parts if not is_apart(part)]
             yield from parts[::-1] if name == "decode_head" else parts  # of a cascade, the last predicts
 
 
@@ -161,7 +192,7 @@ def each(name: str, part: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def is_apart(module: nn.Module) -> bool:
-    """The loss compares something else than classes."""
+    """The loss, or the head, compares something else than classes."""
     return any(cls.__name__ in APART for cls in type(module).__mro__)
 
 
@@ -199,6 +230,9 @@ def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) 
     """
     if takes_weight(module, kind):
         return
+    if kind == SAMPLES and getattr(getattr(module, "ce", module), "use_sigmoid", False):
+        wanted = "a softmax loss (use_sigmoid=False): a weight of this one is for each class of each sample"
+        raise ConfigError(f"model.architecture.{name}", f"{type(module).__name__}(use_sigmoid=True)", wanted)
     others = [other for other, candidate, *_ in found if takes_weight(candidate, kind)]
     hint = f"put {' or '.join(LOSSES[kind])} in its place"
     if others:
