@@ -19,7 +19,7 @@ CLASSES = (19, 150)
 SIZE = (512, 1024)
 SAMPLES = 2
 OPTIONS = Options("xor", 0.7, 100_000, None, "aux_main", True)
-TARGET = Target("decode_head.loss_decode", "decode_head.forward", PIXELS, 255, main=True)
+TARGET = Target("decode_head.loss_decode", "decode_head", "decode_head.forward", PIXELS, 255, main=True)
 
 
 def measure(device: str, repeats: int, quick: bool) -> list[dict[str, Any]]:

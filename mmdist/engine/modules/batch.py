@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
+from mmdist.engine.modules import samples
 from mmdist.engine.preflight.data import check_data
 from mmdist.errors import MMDistError
+from mmdist.models.input_channels import input_channels
 
 LIBRARIES = ("mmdet", "mmseg", "mmpretrain")
 SIZES = {"mmdet": (320, 320), "mmseg": (512, 512), "mmpretrain": (224, 224)}
@@ -72,7 +73,9 @@ def real_batch(cfg: Config, batch_size: int) -> dict[str, Any]:
 
 
 def random_batch(cfg: Config, model: nn.Module, batch_size: int, size: tuple[int, int] | None) -> dict[str, Any]:
-    """Random pictures with data samples of the model's task library: class 0 everywhere, and boxes for detectors.
+    """Random pictures with data samples of the model's task library, the same in every call.
+
+    Class 0 everywhere; detectors get boxes of several sizes, masks, and a map of what is no object.
 
     Args:
         cfg (Config): Where the size is looked for.
@@ -85,10 +88,13 @@ def random_batch(cfg: Config, model: nn.Module, batch_size: int, size: tuple[int
     """
     library = library_of(model)
     height, width = size or image_size(cfg, model)
-    mean = getattr(model.data_preprocessor, "mean", None)
-    shape = (mean.numel() if isinstance(mean, Tensor) else 3, height, width)
-    make = {"mmdet": _detection, "mmseg": _segmentation, "mmpretrain": _classification}.get(library or "", _pictures)
-    return make(model, batch_size, shape)
+    generator = torch.Generator().manual_seed(0)
+    shape = (input_channels(model), height, width)
+    images = [torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(batch_size)]
+    make = {"mmdet": samples.detection, "mmseg": samples.segmentation, "mmpretrain": samples.classification}
+    if library not in make:
+        return {"inputs": images}
+    return {"inputs": images, "data_samples": make[library](model, batch_size, (height, width))}
 
 
 def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
@@ -121,43 +127,3 @@ def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
 def first_line(error: BaseException) -> str:
     """An exception as one line, its type before."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-
-
-def _images(count: int, shape: tuple[int, int, int]) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(count)]
-
-
-def _pictures(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    return {"inputs": _images(count, shape)}
-
-
-def _samples(kind: Callable[..., Any], count: int, shape: tuple[int, int, int]) -> list[Any]:
-    size = shape[1:]
-    return [kind(metainfo={"img_shape": size, "ori_shape": size, "pad_shape": size}) for _ in range(count)]
-
-
-def _classification(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    from mmpretrain.structures import DataSample
-
-    samples = [sample.set_gt_label(0) for sample in _samples(DataSample, count, shape)]
-    return {"inputs": _images(count, shape), "data_samples": samples}
-
-
-def _segmentation(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    from mmengine.structures import PixelData
-    from mmseg.structures import SegDataSample
-
-    samples = _samples(SegDataSample, count, shape)
-    for sample in samples:
-        sample.gt_sem_seg = PixelData(data=torch.zeros((1, *shape[1:]), dtype=torch.long))
-    return {"inputs": _images(count, shape), "data_samples": samples}
-
-
-def _detection(model: nn.Module, count: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    from mmdet.testing import demo_mm_inputs
-
-    batch = demo_mm_inputs(count, [shape] * count, with_mask=bool(getattr(model, "with_mask", False)))
-    for sample in batch["data_samples"]:
-        sample.gt_instances.labels.zero_()  # the one class that every detector has
-    return batch

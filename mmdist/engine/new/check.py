@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.modules.batch import first_line
-from mmdist.engine.new.dry import ITERATIONS, pictures, set_iteration
+from mmdist.engine.new.dry import ITERATIONS, pictures, seed, set_iteration
 from mmdist.engine.new.load import without_weights
 from mmdist.engine.preflight.checkpoints import REMOTE, check_checkpoints
 from mmdist.engine.preflight.model import check_model
@@ -54,7 +54,10 @@ def try_out(path: Path, size: tuple[int, int]) -> dict[str, float]:
         check_checkpoints(cfg)
         adapt_to_cpu(cfg)
         with explained(cfg):
-            model = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model}).to(get_device())
+            seed()
+            model = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **cfg.model})
+            model.init_weights()  # as the runner does; some models mean nothing before
+            model = model.to(get_device())
             wrapper = build_optim_wrapper(model, wrapper)
         return _train(model, cfg, wrapper, size)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mmdist.engine.new.sides import CLASSIFIER, Side, Spot
-from mmdist.engine.new.watch import Watched
+from mmdist.engine.new.watch import NO_LAST, Watched
 from mmdist.errors import ConfigError
 from mmdist.models.heads import SDDHead
 from mmdist.models.recorders.owners import set_owner
@@ -20,29 +20,36 @@ def describe(side: Side, watched: Watched) -> None:
     """
     side.kind = CLASSIFIER
     head = side.model.head
-    count = side.input_shape[0]
-    if not any(cls.__name__ == "ClsHead" for cls in type(head).__mro__) or not hasattr(head, "num_classes"):
-        side.missing["logits"] = f"{type(head).__name__} does not give each picture one of several classes"
+    families = {cls.__name__ for cls in type(head).__mro__}
+    side.sigmoid = "MultiLabelClsHead" in families
+    if not families & {"ClsHead", "MultiLabelClsHead"}:
+        side.missing["logits"] = f"{type(head).__name__} does not give each picture the scores of one set of classes"
     else:
-        side.classes = side.channels = head.num_classes
-        _find_logits(side, watched, (count, head.num_classes))
+        _find_logits(side, watched)
     if side.logits:
-        fits = [(count,), side.logits[0].shape]  # soft labels have the shape of the scores
+        side.classes = side.channels = side.logits[0].shape[1]
+        fits = [side.input_shape[:1], side.logits[0].shape]  # soft labels have the shape of the scores
         label = watched.label("head.loss_module", 0, lambda shape: shape in fits)
         side.labels = [label] if label else []
         side.missing["labels"] = "its loss takes no label as its second argument"
-        side.last = watched.last_layers(side.logits[0].source, "backbone")
     _find_feature(side, watched)
+    if side.logits:
+        feature = side.features[0].shape if side.features else ()
+        side.last = watched.last_layers(side.logits[0].source, feature=feature)
+        side.missing["last"] = NO_LAST
 
 
-def _find_logits(side: Side, watched: Watched, shape: tuple[int, int]) -> None:
+def _find_logits(side: Side, watched: Watched) -> None:
     """The last layer; the head as a whole where several layers, or none, return scores."""
-    scores = [[((), shape)]]
+    whole = watched.modules["head"]
+    returned = [shape for call in whole.outputs for index, shape in call if index == ()]
+    known = getattr(side.model.head, "num_classes", None) or (returned[0][-1] if returned else 0)
+    scores = [[((), (side.input_shape[0], known))]]
     layers = [module.name for module in watched.layers("head") if module.outputs == scores]
     if len(layers) == 1:
-        side.logits = [Spot(layers[0], shape)]
-    elif watched.modules["head"].outputs == scores and watched.modules["head"].calls:
-        side.logits = [Spot("head", shape)]
+        side.logits = [Spot(layers[0], scores[0][0][1])]
+    elif whole.outputs == scores and whole.calls:  # the backbone has the classifier, as VGG
+        side.logits = [Spot("head", scores[0][0][1])]
     else:
         side.missing["logits"] = f"{type(side.model.head).__name__} does not return one score for each class"
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 
+import torch
+from torch import nn
+
+from mmdist.engine.modules.batch import first_line
 from mmdist.engine.new.sides import DENSE, TWO_STAGE, Side, Spot
-from mmdist.engine.new.watch import Watched
+from mmdist.engine.new.watch import NO_LAST, Watched
+from mmdist.errors import MMDistError
+from mmdist.models.heads.roi import classify_rois
 
 
 def describe(side: Side, watched: Watched) -> None:
@@ -17,8 +23,10 @@ def describe(side: Side, watched: Watched) -> None:
     """
     if hasattr(side.model, "roi_head"):
         _describe_rois(side, watched)
-    elif hasattr(side.model, "bbox_head"):
+    elif getattr(side.model, "bbox_head", None) is not None:
         _describe_dense(side, watched)
+    elif getattr(side.model, "mask_head", None) is not None:
+        side.missing["logits"] = "it has a head of masks alone, whose scores no box or anchor has"
     else:
         side.missing["logits"] = "it has neither a `bbox_head` nor a `roi_head`"
     count = side.input_shape[0]
@@ -48,7 +56,7 @@ def _describe_rois(side: Side, watched: Watched) -> None:
     label = watched.label(f"{path}.loss_cls", 0, lambda given: given == shape[:1])
     side.labels = [label] if label else []
     side.missing["labels"] = f"{path}.loss_cls takes no class for each region"
-    side.last = watched.last_layers(f"{path}.fc_cls", path, "cls")
+    side.last, side.missing["last"] = watched.last_layers(f"{path}.fc_cls", path, "cls"), NO_LAST
 
 
 def _describe_dense(side: Side, watched: Watched) -> None:
@@ -79,7 +87,7 @@ def _describe_dense(side: Side, watched: Watched) -> None:
             side.missing["labels"] = f"{type(head).__name__} does not give its loss one class an anchor, level by level"
             break
         side.labels.append(label)
-    side.last = watched.last_layers(side.logits[0].source, "bbox_head", "cls")
+    side.last, side.missing["last"] = watched.last_layers(side.logits[0].source, "bbox_head", "cls"), NO_LAST
 
 
 def _levels(side: Side, watched: Watched) -> list[Spot]:
@@ -92,8 +100,33 @@ def _levels(side: Side, watched: Watched) -> list[Spot]:
             spots = [Spot(module.name, shape, record_idx=number) for number, shape in enumerate(shapes)]
             groups.setdefault(re.sub(r"\d+", "#", module.name), []).extend(spots)
     named = {name: spots for name, spots in groups.items() if "cls" in name} or groups
+    given = watched.inputs.get("bbox_head")
+    levels = len([shape for _, shape in given[0] if len(shape) == 4]) if given else 0
     for spots in reversed(list(named.values())):
+        if levels and len(spots) > levels and len(spots) % levels == 0:
+            spots = spots[:levels]  # CondInst calls its box head once more in `tensor` mode
         sizes = [spot.shape[2] * spot.shape[3] for spot in spots]
         if sizes == sorted(sizes, reverse=True):
             return spots
     return []
+
+
+def why_not_rois(side: Side) -> str:
+    """Why SDD cannot let a two-stage detector's box head answer for parts of regions; empty: it can."""
+    model = side.model
+    box_head = model.roi_head.bbox_head
+    size = 16
+    shapes = [spot.shape for spot in side.features] or [()]
+    parameter = next(model.parameters())
+    pyramid = [parameter.new_zeros(1, *shape[1:]) for shape in shapes if len(shape) == 4]
+    rois = parameter.new_tensor([[0, 0, 0, size, size]])
+    first = box_head[0] if isinstance(box_head, nn.ModuleList) else box_head
+    model.eval()
+    try:
+        with torch.no_grad():
+            classify_rois(model, (pyramid, rois))
+    except MMDistError as error:
+        return f"the {side.name} ({type(model).__name__}): {error}"
+    except Exception as error:  # whatever a box head raises that takes more than the regions' features
+        return f"the {side.name} ({type(first).__name__}) does not answer for parts of regions: {first_line(error)}"
+    return ""

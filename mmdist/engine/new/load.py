@@ -9,13 +9,17 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmrazor.models.algorithms import BaseAlgorithm
+from torch import nn
 
 from mmdist.engine.config import find_config, load_config
 from mmdist.engine.modules.batch import first_line, image_size, library_of, size_advice
 from mmdist.engine.modules.models import build_models
 from mmdist.engine.new import classifiers, detectors, segmenters
-from mmdist.engine.new.dry import pictures
+from mmdist.engine.new.decisions import settle
+from mmdist.engine.new.dry import pictures, seed
 from mmdist.engine.new.pair import Pair
+from mmdist.engine.new.passes import given, randomise
 from mmdist.engine.new.sides import TASKS, Side
 from mmdist.engine.new.watch import watch
 from mmdist.errors import ConfigError, MMDistError
@@ -66,7 +70,7 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
     both.model = dict(architecture=without_weights(cfg.model))
     both.model["teacher"] = without_weights(load_model_config(teacher, "--teacher"))
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        models = build_models(both)
+        models = _build(both)
         tasks = {side: TASKS.get(library_of(model) or "") for side, model in models.items()}
         for side, task in tasks.items():
             if task is None:
@@ -75,12 +79,33 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
         if tasks["student"] != tasks["teacher"]:
             wanted = f"a model for {tasks['student']}, as the student's"
             raise ConfigError("--teacher", teacher, wanted, f"this one is for {tasks['teacher']}")
+        for side, model in models.items():
+            _check_plain(side, model)
         training = image_size(cfg, models["student"])
         size = size or dry_size(training, models.values())
         student_model = models["student"]  # which prepares the pictures for both
         batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
         sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
-    return Pair(cfg, *sides, training, size)
+    return Pair(cfg, *sides, training, size, batch)
+
+
+def _check_plain(side: str, model: Any) -> None:
+    """The model is one network for one batch, not an arrangement of several that trains in its own way."""
+    parts = [
+        name for name in ("student", "teacher", "teacher_model") if isinstance(getattr(model, name, None), nn.Module)
+    ]
+    if parts or isinstance(model, BaseAlgorithm) or type(model.data_preprocessor).__name__.startswith("MultiBranch"):
+        hint = "name the plain config of the network that is to be trained, or to teach"
+        raise ConfigError(f"--{side}", type(model).__name__, "the config of a model by itself", hint)
+
+
+def _build(cfg: Config) -> dict[str, Any]:
+    try:
+        return build_models(cfg)
+    except MMDistError:
+        raise
+    except Exception as error:  # whatever a model raises that is given arguments which do not fit together
+        raise MMDistError(f"the models cannot be built: {first_line(error)}") from error
 
 
 def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int]:
@@ -107,18 +132,25 @@ def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int
 def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
     side = Side(name, model, task, tuple(batch["inputs"].shape))
     teaching = name == "teacher"
+    seed()
+    randomise(model, batch)
     model.train(not teaching)
 
-    def run() -> None:
-        given = {key: copy.deepcopy(value) for key, value in batch.items()}
-        if teaching:  # as in distillation, the auxiliary head recorded
-            forward_features(model, given["inputs"], given["data_samples"], [AUXILIARY_HEAD])
-        else:
-            model(**given, mode="loss")
+    def heads_alone() -> None:  # as in distillation, the auxiliary head recorded
+        passed = given(batch)
+        forward_features(model, passed["inputs"], passed["data_samples"], [AUXILIARY_HEAD])
+
+    def with_losses() -> None:
+        model(**given(batch), mode="loss")
 
     try:
         with torch.no_grad():
-            watched = watch(model, run)
+            try:
+                watched = watch(model, heads_alone if teaching else with_losses)
+            except (TypeError, ValueError, AttributeError, NotImplementedError):
+                if not teaching:
+                    raise
+                watched = watch(model, with_losses)  # as training does then
     except MMDistError:
         raise
     except Exception as error:  # whatever a model raises on pictures that do not suit it
@@ -133,6 +165,7 @@ def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
     if needed and not hasattr(model, needed):
         raise ConfigError(f"--{name}", type(model).__name__, f"a model with a `{needed}`")
     families[task](side, watched)
+    settle(side, batch)
     return side
 
 

@@ -52,6 +52,10 @@ def wire(pair: Pair, name: str) -> Wiring:
         raise ConfigError("--method", name, suiting, why)
     wiring = Wiring(pair)
     METHODS[name].wire(wiring, settings.task_of(pair))
+    if any(loss.name.startswith(SCORED) for loss in wiring.losses):
+        for side in (pair.student, pair.teacher):
+            for note in side.notes:
+                wiring.note(note)
     return wiring
 
 
@@ -95,11 +99,15 @@ def _wire_dist(wiring: Wiring, task: Task) -> None:
     names = ("logits_S", "logits_T")
     wiring.compare_logits("loss_dist", config, comment, arguments=names)
     wiring.source.append(source)
+    if not values["inter_loss_weight"]:
+        wiring.note("each score is a question of its own: DIST relates the positions or pictures in it alone (ours)")
     if task.kind != SEGMENTER:
         return
-    lacking = [side.name for side in (wiring.pair.student, wiring.pair.teacher) if not side.auxiliary]
+    lacking = [side for side in (wiring.pair.student, wiring.pair.teacher) if not side.auxiliary]
     if lacking:
-        wiring.note(f"the {' and the '.join(lacking)}: no auxiliary head, so DIST compares the main scores alone")
+        whose = " and the ".join(side.name for side in lacking)
+        why = next((side.missing["auxiliary"] for side in lacking if "auxiliary" in side.missing), "no auxiliary head")
+        wiring.note(f"the {whose}: {why}, so DIST compares the main scores alone")
     else:
         config = {**config, "loss_weight": 0.4 * values["loss_weight"]}
         comment = "the same for the auxiliary heads"
@@ -113,7 +121,9 @@ def _wire_distplus(wiring: Wiring, task: Task) -> None:
         config = {"type": f"mmdist.{kind}RelationLoss", "loss_weight": 1.0}
         wiring.compare_features(f"loss_{kind.lower()}", config, f"DIST+: correlation of the {what}")
     student, teacher = wiring.pair.student, wiring.pair.teacher
-    why = student.why("labels") or ("" if len(teacher.last) == 2 else "the teacher's last layers were not found")
+    why = student.why("labels") or ("" if len(teacher.last) == 2 else teacher.why("last"))
+    if task.scores == 1 or (task.kind == CLASSIFIER and student.sigmoid):
+        why = "its loss compares the classes that are not the true one"
     if why:
         wiring.note(f"the teacher stays as it is, without DIST+'s acclimation: {why}")
         return
@@ -134,6 +144,10 @@ def _wire_rdd(inner: Callable[[Wiring, Task], None]) -> Callable[[Wiring, Task],
         inner(wiring, task)
         pixels = {"min_kept": settings.min_kept(wiring.pair)} if task.kind == SEGMENTER else {}
         values = {"warmup": 0.1, "mode": "xor", "threshold": 0.7, **pixels}
+        losses = suits.weighed(wiring.pair)
+        if losses is not None:
+            values["losses"] = losses
+            wiring.note(f"RDD weighs {', '.join(losses)} alone: the student's other losses take no weight")
         wiring.weighting = {"type": "mmdist.RDDWeighting", **values}
         wiring.source.append("RDD on Cityscapes" if task.kind == SEGMENTER else "RDD's for segmenters (ours here)")
         if task.kind == SEGMENTER and not wiring.pair.teacher.auxiliary:
@@ -183,6 +197,7 @@ def _wire_mimic(wiring: Wiring, task: Task) -> None:
     )
 
 
+SCORED = ("loss_kd", "loss_dkd", "loss_nkd", "loss_dckd", "loss_dist", "loss_sdd")
 DKD_COMMENT = "DKD: the true class and the others, compared separately"
 DCKD_COMMENT = "DCKD: the same, held against whichever network is surer, where the student is wrong"
 METHODS = {

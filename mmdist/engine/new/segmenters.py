@@ -6,7 +6,8 @@ from torch import nn
 
 from mmdist.engine.modules.trace import Shape
 from mmdist.engine.new.sides import SEGMENTER, Side, Spot
-from mmdist.engine.new.watch import Watched
+from mmdist.engine.new.watch import NO_LAST, Watched
+from mmdist.models.weightings.targets import each
 
 
 def describe(side: Side, watched: Watched) -> None:
@@ -20,26 +21,31 @@ def describe(side: Side, watched: Watched) -> None:
     path = last_of(side.model.decode_head, "decode_head")
     head = side.model.get_submodule(path)
     side.classes, side.channels = head.num_classes, getattr(head, "out_channels", head.num_classes)
-    if side.channels == 1:
-        side.missing["logits"] = "it has a single score a pixel, and these methods compare several classes"
-    else:
-        side.logits = scores(watched, path, side.channels, side.input_shape)
-        side.missing["logits"] = (
-            f"no part of {type(head).__name__} returns one map of {side.channels} class scores, as heads of masks and "
-            "queries do not"
-        )
+    side.logits = scores(watched, path, side.channels, side.input_shape)
+    side.missing["logits"] = (
+        f"no part of {type(head).__name__} returns one map of {side.channels} class scores, as heads of masks, points "
+        "and queries do not"
+    )
+    loss = loss_of(side.model, path)
+    side.sigmoid = bool(loss and getattr(side.model.get_submodule(loss), "use_sigmoid", False))
     if side.logits:
-        loss = last_of(head.loss_decode, f"{path}.loss_decode", first=True)
-        label = watched.label(loss, 0, lambda shape: len(shape) == 3 and shape[0] == side.input_shape[0])
+        label = loss and watched.label(loss, 0, lambda shape: len(shape) == 3 and shape[0] == side.input_shape[0])
         side.labels = [label] if label else []
         side.missing["labels"] = f"{type(head).__name__} gives its loss no label map"
-        side.last = watched.last_layers(side.logits[0].source, path)
-        _find_feature(side, watched, path)
-    else:
-        side.missing["features"] = "without a classifier, there is no feature before it"
+        side.last, side.missing["last"] = watched.last_layers(side.logits[0].source, path), NO_LAST
+    _find_feature(side, watched, path)
     auxiliary = getattr(side.model, "auxiliary_head", None)
-    if auxiliary is not None:
-        side.auxiliary = scores(watched, last_of(auxiliary, "auxiliary_head"), side.channels, side.input_shape)
+    if auxiliary is not None:  # the last one first
+        paths = [name for name, _ in each("auxiliary_head", auxiliary)][::-1]
+        found = [scores(watched, name, side.channels, side.input_shape) for name in paths]
+        side.auxiliary = [spot for spots in found for spot in spots]
+        side.missing["auxiliary"] = "no auxiliary head that returns a map of its classes"
+
+
+def loss_of(model: nn.Module, path: str) -> str | None:
+    """The name of a head's loss module, of several the first; None: it has none of its own, as KNet's."""
+    losses = getattr(model.get_submodule(path), "loss_decode", None)
+    return last_of(losses, f"{path}.loss_decode", first=True) if isinstance(losses, nn.Module) else None
 
 
 def last_of(part: nn.Module, name: str, *, first: bool = False) -> str:
@@ -70,18 +76,29 @@ def scores(watched: Watched, path: str, channels: int, input_shape: Shape) -> li
     if f"{path}.conv_seg" in found:
         return [Spot(f"{path}.conv_seg", found[f"{path}.conv_seg"])]
     whole = maps(watched.modules[path].outputs)
-    if whole is None:
-        return []
+    if whole is None:  # several maps, as KNet's stages in training: the last
+        last = [
+            (index, shape) for index, shape in (watched.modules[path].outputs or [[]])[-1] if maps([[(index, shape)]])
+        ]
+        index, shape = last[-1] if len(last) > 1 else ((), ())
+        return [Spot(f"{path}.forward", shape, "mmdist.Method", data_idx=index[0])] if len(index) == 1 else []
     if len(found) == 1:
         return [Spot(name, shape) for name, shape in found.items()]
     return [Spot(f"{path}.forward", whole, "mmdist.Method")]  # mmseg calls the head's method
 
 
 def _find_feature(side: Side, watched: Watched, path: str) -> None:
-    """What the classifier is given, before dropout."""
-    for name in (f"{path}.dropout", side.logits[0].source):
+    """What the classifier is given, before dropout; where that is not known, the last map before the head."""
+    for name in (f"{path}.dropout", *(spot.source for spot in side.logits[:1])):
         for index, shape in (watched.inputs.get(name) or [[]])[-1][:1]:
             if index == (0,) and len(shape) == 4:
                 side.features = [Spot(name, shape, what="inputs", data_idx=0)]
                 return
-    side.missing["features"] = f"nothing is known of what stands before {side.logits[0].source}"
+    for name in ("neck", "backbone"):
+        returned = watched.modules[name].outputs[-1:] if name in watched.modules else []
+        maps = [(index, shape) for index, shape in (returned or [[]])[0] if len(shape) == 4 and len(index) <= 1]
+        if maps:
+            index, shape = maps[-1]
+            side.features = [Spot(name, shape, data_idx=index[0] if index else None)]
+            return
+    side.missing["features"] = "neither its neck nor its backbone returns a map, (N, D, H, W)"

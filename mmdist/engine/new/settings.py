@@ -12,6 +12,7 @@ from mmdist.engine.new.text import Noted
 
 SMALL = 64  # pixels up to which a classifier's pictures are like CIFAR's
 SHARE = 0.048  # of the batch's pixels: 100 000 of four crops of 512x1024, as the official code of RDD
+TWO_CLASSES = 4.0  # tau: what DIST's authors suggest
 MEANINGS = {
     "loss_weight": "times the loss, before it is added to the student's own; 0 switches it off",
     "tau": "temperature: the larger, the more the small probabilities count",
@@ -32,6 +33,7 @@ MEANINGS = {
     "warmup": "share of the training in which the teacher's two heads weigh the task loss",
     "mode": "then count positions that are hard for one of the two networks alone",
     "threshold": "hard: the label's probability is at most this",
+    "losses": "the student's losses that are weighed; the others stay as they are",
     "min_kept": "at least so many of a batch's pixels are hard for each network",
 }
 
@@ -45,12 +47,16 @@ class Task:
         small (bool): Pictures like CIFAR's.
         by_epoch (bool): Whether the training counts epochs.
         alike (bool): Backbones of one class.
+        scores (int): Of one position, or anchor.
+        compete (bool): Whether the classes compete; otherwise each is a question of its own.
     """
 
     kind: str
     small: bool
     by_epoch: bool
     alike: bool
+    scores: int = 0
+    compete: bool = True
 
 
 def task_of(pair: Pair) -> Task:
@@ -59,17 +65,22 @@ def task_of(pair: Pair) -> Task:
     by_epoch = bool(train.get("by_epoch", "Epoch" in str(train.get("type", ""))))
     small = pair.student.kind == CLASSIFIER and max(pair.size) <= SMALL
     backbones = [type(getattr(side.model, "backbone", None)) for side in (pair.student, pair.teacher)]
-    return Task(pair.student.kind, small, by_epoch, backbones[0] is backbones[1])
+    scores, compete = pair.student.channels, not pair.student.sigmoid
+    return Task(pair.student.kind, small, by_epoch, backbones[0] is backbones[1], scores, compete)
 
 
 def dist(task: Task) -> tuple[dict[str, Any], str]:
     """DIST's settings, and where they are from."""
-    weights = {"inter_loss_weight": 1.0, "intra_loss_weight": 1.0}
+    # A single score, and labels of which several may be right, have no relation of the classes to keep.
+    inter = 0.0 if task.scores == 1 or (task.kind == CLASSIFIER and not task.compete) else 1.0
+    weights = {"inter_loss_weight": inter, "intra_loss_weight": 1.0}
+    two = task.scores == 2 and task.compete  # near one-hot scores of two classes have little relation left
+    more = " (tau: for two classes)" if two else ""
     if task.kind == CLASSIFIER:
         tau, data = (4.0, "CIFAR-100") if task.small else (1.0, "ImageNet")
-        return {**weights, "tau": tau, "loss_weight": 2.0}, f"DIST on {data}"
+        return {**weights, "tau": TWO_CLASSES if two else tau, "loss_weight": 2.0}, f"DIST on {data}{more}"
     data = {SEGMENTER: "Cityscapes"}.get(task.kind, "COCO")
-    return {**weights, "tau": 1.0, "loss_weight": 1.0}, f"DIST on {data}"
+    return {**weights, "tau": TWO_CLASSES if two else 1.0, "loss_weight": 1.0}, f"DIST on {data}{more}"
 
 
 def kd(task: Task) -> tuple[dict[str, Any], str]:

@@ -69,6 +69,7 @@ class Side:
         sigmoid (bool): Whether each class is a question of its own.
         anchors (int): Scores of how many anchors stand in one position.
         channels (int): Scores of one anchor: the classes, and the background where it is one.
+        notes (list[str]): What the user should know, whatever the method is.
         missing (dict[str, str]): Why ``logits``, ``labels`` or ``features`` is empty.
     """
 
@@ -86,6 +87,7 @@ class Side:
     sigmoid: bool = False
     anchors: int = 1
     channels: int = 0
+    notes: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
     def why(self, part: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,9 @@ from mmdist.models.algorithms.passes import under
 from mmdist.models.recorders.base import in_order
 from mmdist.models.recorders.sources import has_forward
 
+NO_LAST = "no layer before its classifier returns what the classifier works on"
 LAYERS = (nn.Conv2d, nn.Linear)
+ASIDE = re.compile(r"(^|\.)(se|se_layer|se_module|downsample|shortcut|skip)\.")  # beside the main path, by their names
 
 
 @dataclass
@@ -48,22 +51,42 @@ class Watched:
             return None
         return Spot(source, shapes[1,], what="inputs", record_idx=call, data_idx=1)
 
-    def last_layers(self, classifier: str, prefix: str, word: str = "") -> list[str]:
-        """The last layer before a classifier, and the classifier.
+    def last_layers(self, classifier: str, prefix: str = "", word: str = "", feature: Shape = ()) -> list[str]:
+        """The last layer whose output the classifier works on, and the classifier.
+
+        Layers beside the main path, such as those of a squeeze-and-excitation, return something of another shape.
 
         Args:
             classifier (str): Name of a layer.
-            prefix (str): Where the layer before it stands.
+            prefix (str): Where the layer before it stands; empty: anywhere.
             word (str): Of those before it, one that has this in its name, where there is one.
+            feature (Shape): Of the map that is averaged for the classifier, where it is.
 
         Returns:
-            list[str]: Two names, or none where the classifier is no layer.
+            list[str]: Two names, or none where the classifier is no layer, or no layer before it fits.
         """
-        if classifier not in self.order:
+        given = dict((self.inputs.get(classifier) or [[]])[0]).get((0,))
+        if classifier not in self.order or given is None:
             return []
-        before = [name for name in self.order[: self.order.index(classifier)] if under(name, prefix)]
-        near = [name for name in before if word and word in name.removeprefix(prefix)] or before
-        return [*near[-1:], classifier]
+        seen = feature or given
+        before = [name for name in self.order[: self.order.index(classifier)] if not prefix or under(name, prefix)]
+        before = [name for name in before if self._returns(name, given, seen)]
+        main = [name for name in before if not ASIDE.search(name)] or before
+        near = [name for name in main if word and word in name.removeprefix(prefix)] or main
+        return [near[-1], classifier] if near else []
+
+    def _returns(self, name: str, given: Shape, seen: Shape) -> bool:
+        """Whether a layer returns features as the classifier is given, and as many positions as are seen."""
+        outputs = [shape for call in self.modules[name].outputs for _, shape in call]
+        if not outputs or channels(outputs[0]) != channels(given):
+            return False
+        single = len(outputs[0]) == 2 or (len(outputs[0]) == 4 and outputs[0][2:] == (1, 1))
+        return not single or len(given) == len(outputs[0]) == 2 or len(seen) != 4 or seen[2:] == (1, 1)
+
+
+def channels(shape: Shape) -> int:
+    """Of a map (N, C, H, W); of tokens and vectors the last dimension."""
+    return shape[1] if len(shape) == 4 else shape[-1]
 
 
 def watch(model: nn.Module, run: Callable[[], Any]) -> Watched:

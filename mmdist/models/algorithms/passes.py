@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmdist.errors import MMDistError
 from mmdist.models.recorders.tap import Tap
+from mmdist.models.roi_context import roi_context
 
 ROI_HEAD = "roi_head"
 RPN_HEAD = "rpn_head"
@@ -76,7 +77,8 @@ def recorded_rois(student: BaseModel) -> Iterator[list[Tensor]]:
     rois: list[Tensor] = []
 
     def keep(args: tuple, kwargs: dict, output: Any) -> None:
-        rois.append(kwargs.get("rois", args[-1] if args else None))
+        given = signature(head._bbox_forward).bind(*args, **kwargs).arguments
+        rois.append(given.get("rois", args[-1] if args else None))
 
     tap = Tap.open(head, "_bbox_forward", keep)
     try:
@@ -86,15 +88,24 @@ def recorded_rois(student: BaseModel) -> Iterator[list[Tensor]]:
 
 
 def forward_rois(teacher: BaseModel, features: Sequence[Tensor], rois: Tensor) -> None:
-    """The teacher's box head on the student's regions; of a cascade, its first stage.
+    """The teacher's box head on the student's regions, as in its own inference; of a cascade, its first stage.
 
     Args:
         teacher (BaseModel): A two-stage detector.
         features (Sequence[Tensor]): The teacher's feature pyramid.
         rois (Tensor): (R, 5), the student's sampled regions.
+
+    Raises:
+        MMDistError: A head that takes more than that, such as the features of queries.
     """
     head = teacher.roi_head
-    if isinstance(head.bbox_head, nn.ModuleList):
-        head._bbox_forward(0, features, rois)
-    else:
-        head._bbox_forward(features, rois)
+    given = ([0] if isinstance(head.bbox_head, nn.ModuleList) else []) + [features, rois]
+    context = roi_context(head, features)
+    try:
+        signature(head._bbox_forward).bind(*given, **context)
+    except TypeError as error:
+        raise MMDistError(
+            f"{type(head).__name__} of the teacher takes more than features and regions ({error}): it cannot see the "
+            "student's regions. Distil the FPN instead (source='neck')"
+        ) from error
+    head._bbox_forward(*given, **context)

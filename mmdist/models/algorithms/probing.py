@@ -19,6 +19,7 @@ from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
+from mmdist.models.input_channels import input_channels
 from mmdist.models.recorders.owners import tensors
 
 SIDE = 64  # pixels of the picture, where the model does not say
@@ -93,7 +94,7 @@ def _picture(model: BaseModel) -> Tensor:
     parameter = next(model.parameters())
     size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
     height, width = (size, size) if isinstance(size, int) else size
-    return parameter.new_zeros(1, 3, height, width)
+    return parameter.new_zeros(1, input_channels(model), height, width)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmdist.errors import ConfigError
 from mmdist.functional.phases import phase_regions
 from mmdist.models.heads.classifier import KEY, check_batch_norm
+from mmdist.models.roi_context import context_heads
 
 
 def classify_rois(model: nn.Module, record: Any) -> Tensor:
@@ -24,7 +25,7 @@ def classify_rois(model: nn.Module, record: Any) -> Tensor:
         Tensor: (R, C + 1, 5).
 
     Raises:
-        ConfigError: Another record, or a box head with batch norm.
+        ConfigError: Another record, or a box head with batch norm, or one that sees more than the regions.
     """
     parts = list(record)[-2:] if isinstance(record, list | tuple) else []  # a cascade is told its stage first
     if len(parts) < 2 or not isinstance(parts[1], Tensor) or parts[1].shape[1:] != (5,):
@@ -32,6 +33,9 @@ def classify_rois(model: nn.Module, record: Any) -> Tensor:
         raise ConfigError(KEY, type(record).__name__, wanted)
     pyramid, rois = parts
     head = model.roi_head
+    if context_heads(head):
+        wanted = "a box head that sees the features of a region alone; this one adds those of the whole picture"
+        raise ConfigError(KEY, type(head).__name__, wanted)
     extractor, box_head = (
         part[0] if isinstance(part, nn.ModuleList) else part for part in (head.bbox_roi_extractor, head.bbox_head)
     )

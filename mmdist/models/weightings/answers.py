@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional.queries import query_logits
 from mmdist.models.losses.levels import check_finite
+from mmdist.models.weightings.rows import Levels, Order, as_levels
 from mmdist.models.weightings.targets import ANCHORS, Target
 
 
@@ -23,26 +23,28 @@ class Answers:
 
     def __init__(self, records: Mapping[str, Sequence]) -> None:
         self.records = records
-        self._level_of: dict[str, int] = {}  # of a detector's head: how many levels have been handed out
 
-    def logits(self, target: Target, name: str, student: Tensor) -> Tensor:
+    def logits(self, target: Target, name: str, student: Tensor, order: Order | None = None) -> Tensor:
         """The teacher's logits for one call of a student's loss.
 
         Args:
             target (Target): The student's loss.
             name (str): The recorder.
             student (Tensor): The student's logits in this call.
+            order (Order, optional): Of a detector, how the rows of this call come from the levels of its head.
 
         Returns:
-            Tensor: (N, C, h, w), (N, C), or, of a detector, (R, C), its rows in the student's order: those of the
-            next level, so ask once a call, or of all levels, if the call has so many.
+            Tensor: (N, C, h, w), (N, C), or, of a detector, (R, C), its rows in the student's order.
 
         Raises:
             ConfigError: The teacher answers another question: other classes, anchors or images.
             FloatingPointError: It answers with NaN or infinity.
         """
         answer = self.records[name][-1]
-        logits = self._level(answer, name, student) if target.kind == ANCHORS else as_logits(answer)
+        logits = as_logits(answer)
+        if target.kind == ANCHORS:
+            levels = as_levels(answer, student.shape[1])
+            logits = None if levels is None or order is None else _rows(order, levels)
         if logits is None or logits.ndim != student.ndim or logits.shape[:2] != student.shape[:2]:
             given = "something else" if logits is None else tuple(logits.shape)
             wanted = f"logits of the student's images and classes, {tuple(student.shape)}"
@@ -54,18 +56,12 @@ class Answers:
         check_finite([logits], target.teacher)
         return logits.detach()
 
-    def _level(self, answer: Any, name: str, student: Tensor) -> Tensor | None:
-        # RetinaNet's head calls its loss level by level, FCOS's once for all levels.
-        levels = answer[0] if isinstance(answer, tuple) else answer
-        classes = student.shape[1]
-        if not isinstance(levels, list | tuple) or any(level.shape[1] % classes for level in levels):
-            return None
-        rows = [level.movedim(1, -1).reshape(-1, classes) for level in levels]
-        if sum(map(len, rows)) == len(student):
-            return torch.cat(rows)
-        position = self._level_of.get(name, 0)
-        self._level_of[name] = position + 1
-        return rows[position] if position < len(rows) else None
+
+def _rows(order: Order, levels: Levels) -> Tensor | None:
+    try:
+        return order(levels)
+    except IndexError:  # the teacher has fewer levels
+        return None
 
 
 def as_logits(answer: Any) -> Tensor | None:

@@ -15,6 +15,7 @@ from mmdist.functional import difficulty
 from mmdist.functional.checks import check_choice, check_non_negative
 from mmdist.models.weightings.answers import Answers
 from mmdist.models.weightings.calls import LossCall
+from mmdist.models.weightings.rows import Order
 from mmdist.models.weightings.targets import ANCHORS, PIXELS, Target
 
 
@@ -63,13 +64,16 @@ class Maps:
         self._agreement: dict[Any, Tensor] = {}
         self._teacher_probability: dict[Any, tuple[Tensor, Tensor]] = {}
 
-    def weight(self, target: Target, name: str, call: LossCall) -> tuple[Tensor, Tensor | float | None]:
+    def weight(
+        self, target: Target, name: str, call: LossCall, order: Order | None = None
+    ) -> tuple[Tensor, Tensor | float | None]:
         """Weight of each position of one loss call, and what the weighted sum is divided by.
 
         Args:
             target (Target): The student's loss.
             name (str): The recorder of the teacher's answer to it.
             call (LossCall): The call.
+            order (Order, optional): Of a detector, the order of its rows.
 
         Returns:
             tuple[Tensor, Tensor | float | None]: As the labels; None leaves the loss's own divisor.
@@ -78,7 +82,7 @@ class Maps:
         if target.kind == PIXELS and (label.ndim != 3 or logits.ndim != 4):
             wanted = "a loss of one label for each pixel, (N, H, W)"
             raise ConfigError(f"model.architecture.{target.path}", tuple(label.shape), wanted)
-        ask = functools.cache(lambda recorder: self.answers.logits(target, recorder, call.logits))
+        ask = functools.cache(lambda recorder: self.answers.logits(target, recorder, call.logits, order))
         valid = valid_positions(target, call)
         first = self._first(target, name, call, ask) if self.share > 0 else None
         second = self._second(target, name, call, ask, valid) if self.share < 1 else None

@@ -19,6 +19,7 @@ from mmdist.functional.checks import check_choice
 from mmdist.models.weightings.answers import Answers
 from mmdist.models.weightings.calls import LossCall
 from mmdist.models.weightings.maps import Maps, Options
+from mmdist.models.weightings.rows import Rows
 from mmdist.models.weightings.stages import FIRST, SECOND, Stages
 from mmdist.models.weightings.targets import PIXELS, Target, auxiliary_source, find_targets, heads, teacher_source
 from mmdist.registry import MODELS
@@ -96,6 +97,7 @@ class RDDWeighting:
         self.targets: list[Target] = []
         self.opinions: tuple[str, str] | None = None  # the teacher's methods that the first stage compares
         self._maps: Maps | None = None
+        self._rows = Rows()
         self._checked = False
 
     def connect(self, student: BaseModel, teacher: BaseModel) -> dict[str, dict]:
@@ -125,7 +127,7 @@ class RDDWeighting:
             raise ConfigError("model.weighting.class_weight", values, f"{classes} weights, one for each class")
         if self.options.min_kept is None:
             self.options = self.options.with_min_kept(MIN_KEPT if kind == PIXELS else 0)
-        self.opinions = None
+        self.opinions, self._rows = None, Rows()
         if self.first_stage == "auxiliary":
             self.opinions = self.teacher_logits or teacher_source(teacher, "decode_head", kind), auxiliary
         compared = f" ({' and '.join(self.opinions)} of the teacher)" if self.opinions else ""
@@ -140,6 +142,9 @@ class RDDWeighting:
         Args:
             student (BaseModel): The student, about to be run in ``loss`` mode.
             recorders (RecorderManager): The teacher's, after its pass.
+
+        Raises:
+            ConfigError: A loss that is never called, or that compares other rows than its head returns.
         """
         self._maps = self._present_maps(recorders)
         handles = [
@@ -147,7 +152,8 @@ class RDDWeighting:
             for target in self.targets
         ]
         try:
-            yield
+            with self._rows.heard(student, self.targets):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -206,7 +212,10 @@ class RDDWeighting:
         if target.kind == PIXELS:
             call.ignore(target.ignore_index)
         with torch.no_grad():
-            weight, average_over = self._maps.weight(target, recorder_name(target.teacher), call)
+            order = self._rows.order(target, call)
+            if order is None and target.kind != PIXELS:
+                return args, kwargs
+            weight, average_over = self._maps.weight(target, recorder_name(target.teacher), call, order)
         call.weigh(weight, average_over)
         return call.args, call.kwargs
 

@@ -23,7 +23,7 @@ LOSSES = {  # of the task libraries: those that take one weight for each positio
     ANCHORS: ("FocalLoss", "QualityFocalLoss", "CrossEntropyLoss"),
     SAMPLES: ("CrossEntropyLoss", "LabelSmoothLoss"),
 }
-APART = ("BoundaryLoss",)  # PIDNet's: about edges, not about classes
+APART = ("BoundaryLoss", "STDCHead")  # PIDNet's and STDC's: about edges, not about classes
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Target:
 
     Args:
         path (str): Its name in the student.
+        head (str): The name of the head that calls it.
         teacher (str): The teacher's method whose answer it is held against.
         kind (str): ``pixels``, ``anchors`` or ``samples``.
         ignore_index (int): Label that does not count; none, where the task has no such label.
@@ -39,6 +40,7 @@ class Target:
     """
 
     path: str
+    head: str
     teacher: str
     kind: str
     ignore_index: int = NOTHING_IGNORED
@@ -86,18 +88,14 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
     kind = kind_of(student)
     if kind == ANCHORS:
         check_anchors(student.bbox_head, getattr(teacher, "bbox_head", None))
-    found: list[tuple[str, nn.Module, str, int]] = []
-    for path, head in heads(student, kind):
-        attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
-        if not hasattr(head, attribute):
-            wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
-            raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
+    found: list[tuple[str, nn.Module, str, str, int]] = []
+    for path, head, attribute in _with_losses(student, kind):
         ignored = head_ignore_index(student, path)
         if ignored is None:
             ignored = NO_CLASS if kind == PIXELS else NOTHING_IGNORED
         source = teacher_source(teacher, path, kind) if main is None or path.startswith("auxiliary") else main
         for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
-            found.append((name, module, source, ignored))
+            found.append((name, module, path, source, ignored))
     if only is not None:
         known = [name for name, *_ in found]
         for name in only:
@@ -114,14 +112,51 @@ def find_targets(student: BaseModel, teacher: BaseModel, only: Sequence[str] | N
         check_loss(name, module, kind, found)
     if not found:
         raise ConfigError("model.weighting.losses", only, "at least one loss module of the student")
-    return [Target(path, source, kind, ignore, not i) for i, (path, _, source, ignore) in enumerate(found)]
+    if kind == ANCHORS:
+        check_logits(getattr(teacher, "bbox_head", None))
+    return [Target(name, head, source, kind, ignore, not i) for i, (name, _, head, source, ignore) in enumerate(found)]
+
+
+def _with_losses(student: BaseModel, kind: str) -> Iterator[tuple[str, nn.Module, str]]:
+    attribute = {PIXELS: "loss_decode", ANCHORS: "loss_cls", SAMPLES: "loss_module"}[kind]
+    for path, head in heads(student, kind):
+        if not hasattr(head, attribute):
+            wanted = f"a head with `{attribute}`, whose {kind} can be weighted"
+            raise ConfigError(f"model.architecture.{path}", type(head).__name__, wanted)
+        yield path, head, attribute
+
+
+def weighable(student: BaseModel) -> tuple[list[str], list[str]]:
+    """The student's losses that classify: those that take a weight for each position, and those that take none.
+
+    Args:
+        student (BaseModel): Of any task.
+
+    Returns:
+        tuple[list[str], list[str]]: Their names; the first list is empty where the head that predicts has no such
+            loss.
+
+    Raises:
+        ConfigError: A model whose task loss RDD cannot weigh.
+    """
+    kind = kind_of(student)
+    takes: list[str] = []
+    others: list[str] = []
+    main = None
+    for path, head, attribute in _with_losses(student, kind):
+        main = main or path
+        for name, module in each(f"{path}.{attribute}", getattr(head, attribute)):
+            if not is_apart(module):
+                (takes if takes_weight(module, kind) else others).append(name)
+    return (takes if any(name.startswith(f"{main}.") for name in takes) else []), others
 
 
 def heads(model: BaseModel, kind: str) -> Iterator[tuple[str, nn.Module]]:
-    """The heads that have a task loss, by name; the one that predicts comes first."""
+    """The heads whose task loss is about classes, by name; the one that predicts comes first."""
     for name in {PIXELS: ("decode_head", "auxiliary_head"), ANCHORS: ("bbox_head",), SAMPLES: ("head",)}[kind]:
         if getattr(model, name, None) is not None:
             parts = list(each(name, getattr(model, name)))
+            parts = [(path, part) for path, part in parts if not is_apart(part)]
             yield from parts[::-1] if name == "decode_head" else parts  # of a cascade, the last predicts
 
 
@@ -160,7 +195,7 @@ def each(name: str, part: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def is_apart(module: nn.Module) -> bool:
-    """The loss compares something else than classes."""
+    """The loss, or the head, compares something else than classes."""
     return any(cls.__name__ in APART for cls in type(module).__mro__)
 
 
@@ -179,6 +214,17 @@ def check_anchors(student: nn.Module, teacher: nn.Module | None) -> None:
         raise ConfigError("model.teacher.bbox_head.anchor_generator", given, f"the student's anchors, {wanted}")
 
 
+def check_logits(teacher: nn.Module | None) -> None:
+    """The teacher's head answers with logits, which are turned into probabilities here.
+
+    Raises:
+        ConfigError: With probabilities already, as TOOD's.
+    """
+    if getattr(getattr(teacher, "loss_cls", None), "activated", False):
+        wanted = "a head that returns logits; its loss takes probabilities (activated=True)"
+        raise ConfigError("model.teacher.bbox_head", type(teacher).__name__, wanted)
+
+
 def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) -> None:
     """The loss takes a weight for each position.
 
@@ -187,18 +233,23 @@ def check_loss(name: str, module: nn.Module, kind: str, found: Sequence[tuple]) 
     """
     if takes_weight(module, kind):
         return
+    if kind == SAMPLES and getattr(getattr(module, "ce", module), "use_sigmoid", False):
+        wanted = "a softmax loss (use_sigmoid=False): a weight of this one is for each class of each sample"
+        raise ConfigError(f"model.architecture.{name}", f"{type(module).__name__}(use_sigmoid=True)", wanted)
     others = [other for other, candidate, *_ in found if takes_weight(candidate, kind)]
     hint = f"put {' or '.join(LOSSES[kind])} in its place"
     if others:
         hint += f", or name the losses to weigh: model.weighting.losses = {others}"
-    wanted = f"a loss of one label that takes a weight for each of the {kind}"
+    logits = ", and logits" if getattr(module, "activated", False) else ""
+    wanted = f"a loss of one label that takes a weight for each of the {kind}{logits}"
     raise ConfigError(f"model.architecture.{name}", type(module).__name__, wanted, hint)
 
 
 def takes_weight(module: nn.Module, kind: str) -> bool:
-    """Whether a loss takes a weight for each position, and compares one label a position."""
+    """Whether a loss takes a weight for each position, and compares logits with one label a position."""
     names = [cls.__name__ for cls in type(module).__mro__]
     own = type(module).__module__.partition(".")[0] not in LIBRARIES
     inner = getattr(module, "ce", module)  # label smoothing holds the loss that it hands on to
     multi = (kind == SAMPLES and getattr(inner, "use_sigmoid", False)) or getattr(module, "use_mask", False)
-    return bool(weight_parameter(module)) and not multi and (own or any(known in names for known in LOSSES[kind]))
+    other = multi or getattr(module, "activated", False)  # TOOD's: of probabilities
+    return bool(weight_parameter(module)) and not other and (own or any(known in names for known in LOSSES[kind]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_architectures import CLASSES, FOCAL, SQUARES, STRIDES, boxes, detector
+from helpers.tiny_architectures import ATSS, CLASSES, FOCAL, PSEUDO, QUALITY, SQUARES, STRIDES, boxes, detector
 from helpers.tiny_models import batch, classifier
 from helpers.tiny_models import detector as two_stage
 from helpers.weighted_losses import LAST_OF_FIRST, SECOND, Call, at, losses_of, training, weighted
@@ -15,6 +15,8 @@ from torch.nn.functional import logsigmoid, one_hot
 
 from mmdist.errors import ConfigError
 from mmdist.models.algorithms import SingleTeacherDistill
+from mmdist.models.weightings.answers import Answers
+from mmdist.models.weightings.targets import Target
 
 THRESHOLD = 0.6
 KINDS = ["RetinaNet", "FCOS", "GFL", "ATSS", "RTMDet"]
@@ -166,8 +168,111 @@ def test_a_loss_of_the_positive_anchors_alone_is_refused() -> None:
     yolox = dict(detector("FCOS"), type="mmdet.SingleStageDetector")
     yolox["bbox_head"] = dict(head, strides=STRIDES, use_depthwise=False, loss_cls=loss)
     yolox["train_cfg"] = dict(assigner=dict(type="mmdet.SimOTAAssigner", center_radius=2.5))
-    with pytest.raises(ConfigError, match=r"model.teacher: bbox_head.forward = "):
+    with pytest.raises(ConfigError, match=r"model.architecture.bbox_head.loss_cls.*order of the levels or of the im"):
         losses_of(weighted(yolox, dict(yolox)), boxes())
+
+
+IOU, CENTRE = dict(type="mmdet.GIoULoss"), dict(type="mmdet.CrossEntropyLoss", use_sigmoid=True)
+ANY_IOU = dict(PSEUDO, assigner=dict(type="mmdet.MaxIoUAssigner", pos_iou_thr=0.1, neg_iou_thr=0.1, min_pos_iou=0))
+
+
+def like_atss(kind: str, width: int = 4, **head: Any) -> dict[str, Any]:
+    """ATSS with the head of a relative of it."""
+    model = detector("ATSS", width, **{"type": f"mmdet.{kind}Head", **head})
+    return dict(
+        model, type="mmdet.SingleStageDetector", train_cfg=ANY_IOU if kind in ("PAA", "FreeAnchorRetina") else ATSS
+    )
+
+
+def paa(width: int = 4) -> dict[str, Any]:
+    return like_atss("PAA", width, loss_bbox=IOU, loss_centerness=CENTRE)
+
+
+def in_images(levels: list[Tensor], images: int) -> Tensor:
+    """Rows of levels, (N, H, W, A) in each, as image after image."""
+    return torch.cat([level.view(images, -1, CLASSES) for level in levels], 1).flatten(0, 1)
+
+
+@pytest.mark.parametrize("iteration", [LAST_OF_FIRST, SECOND])
+def test_paa_whose_loss_takes_image_after_image_gets_the_weights_in_that_order(iteration: int) -> None:
+    pytest.importorskip("sklearn")
+    model, data = weighted(paa(), paa(8), threshold=THRESHOLD), boxes()
+    at(iteration)
+    _, calls, prepared = losses_of(model, data)
+    (call,) = [call for call in calls if call.path == PATH]
+    label, values = each(call)
+    rows = teacher_rows(model, prepared)
+    value = {}
+    for name, teacher in dict(images=in_images(rows, 2), levels=torch.cat(rows)).items():
+        weight = position_weight(call.logits, teacher, label, 1 if iteration == LAST_OF_FIRST else 2)
+        value[name] = (weight * values).sum() / float(call.divisor)
+    torch.testing.assert_close(call.value.double(), value["images"], rtol=1e-4, atol=1e-6)
+    assert not torch.isclose(value["images"], value["levels"], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "images"), [("PAA", 2), ("FCOS", 2), ("RetinaNet", 2), ("YOLOF", 2), ("PAA", 1)])
+def test_a_student_that_is_its_own_teacher_meets_its_own_rows(
+    kind: str, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "PAA":
+        pytest.importorskip("sklearn")
+    config = {"PAA": paa, "YOLOF": yolof}.get(kind, lambda: detector(kind))()
+    model = weighted(config, config)
+    model.student.load_state_dict(model.teacher.state_dict())
+    compared: list[tuple[Tensor, Tensor]] = []
+    own = Answers.logits
+
+    def noted(self: Answers, target: Target, name: str, student: Tensor, *order: Any) -> Tensor:
+        found = own(self, target, name, student, *order)
+        compared.append((student.detach(), found))
+        return found
+
+    monkeypatch.setattr(Answers, "logits", noted)
+    model.student.eval()  # the same statistics on both sides
+    for size in (images, 2):  # an order that one image cannot tell is looked for again
+        losses_of(model, boxes(size=size))
+    assert compared
+    for student, teacher in compared:
+        torch.testing.assert_close(teacher, student, rtol=1e-3, atol=1e-3)
+        assert student.std() > 0
+
+
+def yolof() -> dict[str, Any]:
+    """Its class scores are those of a layer and of what another layer says of objects."""
+    model = detector("RetinaNet")
+    generator = dict(type="mmdet.AnchorGenerator", ratios=[1.0], scales=[1, 4], strides=[8])
+    head = dict(type="mmdet.YOLOFHead", num_classes=CLASSES, in_channels=4, anchor_generator=generator, loss_cls=FOCAL)
+    coder = dict(type="mmdet.DeltaXYWHBBoxCoder", add_ctr_clamp=True, ctr_clamp=32)
+    assigner = dict(type="mmdet.UniformAssigner", pos_ignore_thr=0.15, neg_ignore_thr=0.7)
+    model["backbone"] = dict(model["backbone"], out_indices=(1,))
+    model["neck"] = dict(type="mmdet.ChannelMapper", in_channels=[8], out_channels=4, kernel_size=1)
+    model["bbox_head"] = dict(head, num_cls_convs=1, num_reg_convs=1, bbox_coder=coder, loss_bbox=IOU)
+    return dict(model, type="mmdet.YOLOF", train_cfg=dict(PSEUDO, assigner=assigner))
+
+
+def test_a_head_that_never_calls_its_loss_is_refused() -> None:
+    free = dict(type="mmdet.FreeAnchorRetinaHead", anchor_generator=SQUARES, loss_bbox=dict(type="mmdet.SmoothL1Loss"))
+    free = dict(detector("RetinaNet", **free), train_cfg=ANY_IOU)
+    with pytest.raises(ConfigError, match=r"bbox_head.loss_cls = 'never called'"):
+        losses_of(weighted(free, free), boxes())
+
+
+def test_losses_and_teachers_of_probabilities_are_refused() -> None:
+    quality = dict(QUALITY, activated=True)
+    tood = like_atss("TOOD", loss_cls=quality, initial_loss_cls=dict(FOCAL, activated=True), num_dcn=0)
+    tood["train_cfg"] = dict(ATSS, initial_assigner=ATSS["assigner"], initial_epoch=4, alpha=1, beta=6)
+    with pytest.raises(ConfigError, match=r"model.architecture.bbox_head.loss_cls = 'QualityFocalLoss'.*logits"):
+        weighted(tood, tood)
+    with pytest.raises(ConfigError, match=r"model.teacher.bbox_head = 'TOODHead'.*logits"):
+        weighted(detector("GFL"), tood)
+
+
+def test_margins_that_a_classifier_adds_for_its_loss_are_refused() -> None:
+    model = classifier()
+    head = dict(type="mmpretrain.ArcFaceClsHead", num_classes=5, in_channels=model["head"]["in_channels"])
+    model["head"] = dict(head, loss=dict(type="mmpretrain.CrossEntropyLoss"))
+    with pytest.raises(ConfigError, match=r"model.architecture.head.loss_module"):
+        losses_of(weighted(model, dict(model)), batch())
 
 
 def test_a_two_stage_detector_is_refused_with_the_reason() -> None:
