@@ -21,6 +21,7 @@ from mmdist.engine.hooks import add_default_hooks
 from mmdist.engine.hooks.run_checks import RunCheckHook
 from mmdist.engine.latest import latest_address
 from mmdist.engine.preflight.work_dir import check_work_dir
+from mmdist.errors import MMDistError
 
 TIMESTAMP = re.compile(r"\d{8}_\d{6}")
 
@@ -59,14 +60,17 @@ def train(cfg: Config) -> Runner:
 
     Raises:
         MMDistError: A mistake that shows while data, optimizer and schedules are built, in the first images, or in the
-            first pass. Before the first iteration is done, nothing is left behind.
+            first pass. Before the first iteration is done, a mistake leaves nothing behind.
     """
     checks = RunCheckHook()
 
     def begun() -> bool:
         return checks.trained
 
-    with explained(cfg, begun), nothing_left_behind(Path(cfg.work_dir), unless=begun):
+    def worth_keeping(error: BaseException) -> bool:
+        return begun() or not isinstance(error, MMDistError)  # the log of a crash tells what led to it
+
+    with nothing_left_behind(Path(cfg.work_dir), unless=worth_keeping), explained(cfg, begun):
         runner = build_runner(cfg)
         runner.register_hook(checks)
         runner.train()
@@ -74,21 +78,21 @@ def train(cfg: Config) -> Runner:
 
 
 @contextmanager
-def nothing_left_behind(work_dir: Path, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def nothing_left_behind(work_dir: Path, unless: Callable[[BaseException], bool] = lambda _: False) -> Iterator[None]:
     """Remove the log folder that a Runner made, and folders made on the way to it, when building it fails.
 
     Another run may have made a log folder in the same work dir meanwhile: that one stays.
 
     Args:
         work_dir (Path): Of the Runner.
-        unless (Callable): Says that the run has begun: then everything stays.
+        unless (Callable): Takes what went wrong and says whether everything stays.
     """
     before = set(work_dir.iterdir()) if work_dir.is_dir() else set()
     made = [folder for folder in (work_dir, *work_dir.parents) if not folder.exists()]
     try:
         yield
     except BaseException as error:
-        if unless() or isinstance(error, SystemExit):
+        if unless(error) or isinstance(error, SystemExit):
             raise
         for entry in _config_copies(work_dir) - before:
             entry.unlink()

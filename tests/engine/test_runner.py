@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.tiny_run import write_run
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
+from mmengine.registry import HOOKS, MODELS
 
 from mmdist.engine.config import load_config
-from mmdist.engine.runner import build_runner
+from mmdist.engine.runner import build_runner, train
 from mmdist.errors import ConfigError, MMDistError
 
 
@@ -157,3 +159,23 @@ def test_the_runner_type_of_a_config_is_built(distill: Config) -> None:
     RUNNERS.register_module(module=OwnRunner, force=True)
     distill.runner_type = "OwnRunner"
     assert type(build_runner(distill)) is OwnRunner
+
+
+@HOOKS.register_module(name="FailingHook", force=True)
+class Failing(Hook):
+    """Fails before the first iteration."""
+
+    def __init__(self, mistake: bool) -> None:
+        self.error = MMDistError("a mistake") if mistake else RuntimeError("CUDA error: an illegal memory access")
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("mistake", [False, True])
+def test_the_log_of_a_crash_stays_and_that_of_a_mistake_goes(distill: Config, mistake: bool) -> None:
+    distill.custom_hooks = [dict(type="FailingHook", mistake=mistake)]
+    with pytest.raises(MMDistError if mistake else RuntimeError):
+        train(distill)
+    assert bool(list(Path(distill.work_dir).glob("*/*.log"))) is not mistake
+    assert Path(distill.work_dir).exists() is not mistake
