@@ -80,7 +80,7 @@ def prepare(asked: GapOptions) -> tuple[Config, dict[str, Any]]:
     splits = tuple(dict.fromkeys([asked.split, "val", *(["train"] if asked.gradient_batches else [])]))
     check_loaders(cfg, splits)
     check_out(asked, cfg)
-    preflight(cfg, splits)
+    preflight(cfg, splits, by_runner=False)
     adapt_to_cpu(cfg)
     return cfg, content
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -19,6 +19,13 @@ from mmdist.models.algorithms.teacher import Teacher
 Batch = dict[str, Any]
 NOISE = 0.02
 PARTS = ("backbone", "neck", "decode_head", "auxiliary_head", "bbox_head", "mask_head", "rpn_head", "roi_head", "head")
+
+
+class _SeededTeacher(Teacher):
+    """A teacher whose random numbers are those of the seed, so that its passes can be compared with its predictions."""
+
+    def own_numbers(self, stream: int, inputs: Tensor) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Reached(Exception):
@@ -99,7 +106,7 @@ def recorded(side: Side, batch: Batch, spots: Sequence[Spot], *, training: bool 
     if side.name == "teacher":
         model.eval()
         passed = given(batch)
-        Teacher(model).record(manager, passed["inputs"], passed["data_samples"], whole=True)
+        _SeededTeacher(model).record(manager, passed["inputs"], passed["data_samples"], whole=True)
     else:
         with as_in_training(model) if training else _evaluation(model), manager:
             model(**given(batch), mode="loss")

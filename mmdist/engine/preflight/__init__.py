@@ -17,12 +17,13 @@ from mmdist.engine.preflight.run import check_run
 __all__ = ["preflight"]
 
 
-def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
+def preflight(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -> None:
     """Check what can be known without building anything. A config that works is never refused.
 
     Args:
         cfg (Config): The config as it will run, after the command line has had its say.
         splits (tuple[str, ...]): The dataloaders that will be used, of ``train``, ``val``, ``test``.
+        by_runner (bool): Whether a Runner will be built, which wants a loop and an evaluator or optimizer for each.
 
     Raises:
         ConfigError: A type, an argument, a mapping or a path that cannot work.
@@ -32,7 +33,7 @@ def preflight(cfg: Config, splits: tuple[str, ...]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
-        check_run(cfg, splits)
+        check_run(cfg, splits, by_runner=by_runner)
         teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
         for note in class_notes(cfg, teacher_meta) if "train" in splits else ():

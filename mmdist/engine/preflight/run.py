@@ -29,18 +29,19 @@ LOOPS = {"train": (EpochBasedTrainLoop, IterBasedTrainLoop), "val": (ValLoop,), 
 RUN = ("runner", "dataloader", "evaluator")  # what a Runner hands its loops
 
 
-def check_run(cfg: Config, splits: tuple[str, ...]) -> None:
+def check_run(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -> None:
     """The types and arguments of what a Runner builds beside its model.
 
     Args:
         cfg (Config): The whole config.
         splits (tuple[str, ...]): What will run, of ``train``, ``val``, ``test``.
+        by_runner (bool): Whether a Runner will be built of it.
 
     Raises:
         ConfigError: The first mistake found, with its key path and the nearest right spelling.
     """
     scope = cfg.get("default_scope")
-    if cfg.get("runner_type") in (None, "Runner", "FlexibleRunner"):  # somebody's own may do without
+    if by_runner and cfg.get("runner_type") in (None, "Runner", "FlexibleRunner"):  # somebody's own may do without
         for split in GROUPS:
             _check_group(cfg, split, used=split in splits)
     for split in splits:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.run_content import run_content
 from mmengine.config import Config
 
 from mmdist.compat.checkpoint import check_content
@@ -51,7 +52,7 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(
     for step in (2, 3):
         path = tmp_path / f"iter_{step}.pth"
         weights = {"weight": torch.full((5000,), float(step))}
-        content = dict(meta=dict(epoch=step, iter=step), state_dict=weights, message_hub={}, optimizer={})
+        content = run_content(weights, step)
         torch.save(content, path) if written_by == "torch" else atomic.write_checkpoint(content, path)
         os.utime(path, (step, step))
     assert check_content(tmp_path / "iter_3.pth") == ("crc32" if written_by == "torch" else "sha256")

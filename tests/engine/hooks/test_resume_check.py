@@ -236,7 +236,7 @@ def test_what_is_not_data_of_this_run_is_refused_before_the_first_iteration(
 ) -> None:
     before = random_state.capture()
     runner = resumed(saved, tmp_path, ATTACKS[name])
-    with pytest.raises(CheckpointError, match=r"--resume: .*changed\.pth.*load_from") as caught:
+    with pytest.raises(CheckpointError, match=r"changed\.pth") as caught:  # by the loader, or by the checks of a run
         runner.train()
     assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
     assert runner.model.losses == []
