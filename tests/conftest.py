@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 import mmdist  # noqa: F401  (before a test imports mmrazor: it repairs what that import needs)
@@ -31,8 +32,13 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_scope() -> Iterator[None]:
-    """A runner makes its default scope that of the process: not of the tests that follow."""
-    before = dict(DefaultScope._instance_dict)
+    """A runner makes its default scope and its logger those of the process: not of the tests that follow.
+
+    A logger that stays writes to what pytest caught the output of its own test with, which is closed by then.
+    """
+    managers = (DefaultScope, MMLogger)
+    before = [dict(manager._instance_dict) for manager in managers]
     yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+    for manager, instances in zip(managers, before, strict=True):
+        manager._instance_dict.clear()
+        manager._instance_dict.update(instances)
