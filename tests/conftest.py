@@ -32,13 +32,14 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_scope() -> Iterator[None]:
-    """A runner makes its default scope and its logger those of the process: not of the tests that follow.
-
-    A logger that stays writes to what pytest caught the output of its own test with, which is closed by then.
-    """
-    managers = (DefaultScope, MMLogger)
-    before = [dict(manager._instance_dict) for manager in managers]
+    """A runner makes its default scope that of the process: not of the tests that follow."""
+    before = dict(DefaultScope._instance_dict)
     yield
-    for manager, instances in zip(managers, before, strict=True):
-        manager._instance_dict.clear()
-        manager._instance_dict.update(instances)
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _own_logger() -> None:
+    """A logger of an earlier test writes to what pytest caught that test's output with, which is closed by now."""
+    MMLogger._instance_dict.clear()

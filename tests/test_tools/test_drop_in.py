@@ -141,12 +141,13 @@ def test_a_stock_mmrazor_config_trains_with_our_loss_on_pspnet(tmp_path):
             shape, top = ((64, 128, 3), 256) if kind == "leftImg8bit" else ((64, 128), 19)
             pixels = rng.integers(0, top, shape, dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"town_{index:06}_000019_{suffix}.png")
-    # What the config's backbone starts from, where a download would have put it.
-    weights = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18_v1c-b5776b93.pth"
-    weights.parent.mkdir(parents=True)
+    # What the config's backbone starts from, under the name that mmengine knows it by.
+    weights = tmp_path / "mmengine" / "resnet18_v1c.pth"
+    weights.parent.mkdir()
+    weights.with_name("open_mmlab.json").write_text('{"resnet18_v1c": "resnet18_v1c.pth"}')
     torch.save(dict(state_dict=MODELS.build(dict(type="mmseg.ResNetV1c", depth=18)).state_dict()), weights)
     (tmp_path / "stock.py").write_text(STOCK)
     command = (sys.executable, ROOT / "tools/train.py", "stock.py", "--work-dir", "work")
-    output = run(*command, cwd=tmp_path, TORCH_HOME=str(tmp_path / "torch"))
+    output = run(*command, cwd=tmp_path, MMENGINE_HOME=str(weights.parent))
     assert "distill.loss_dist" in output
     assert (tmp_path / "work" / "iter_2.pth").is_file()
