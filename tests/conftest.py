@@ -43,3 +43,12 @@ def _own_scope() -> Iterator[None]:
 def _own_logger() -> None:
     """A logger of an earlier test writes to what pytest caught that test's output with, which is closed by now."""
     MMLogger._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_scope_of_a_module() -> Iterator[None]:
+    """Nor is the scope that a fixture of a whole module leaves that of the next module."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
