@@ -154,12 +154,12 @@ def _check(path: Path, found: os.stat_result, is_kind: Callable[[int], bool]) ->
         raise Untrusted(f"{path} is a link, or not of the kind that it should be: remove it, or {REMEDY}")
     if found.st_uid != os.geteuid():
         raise Untrusted(f"{path} belongs to the user {found.st_uid}: {REMEDY}")
-    if _others_write(found):
+    if found.st_mode & OTHERS:
         raise Untrusted(f"others can write to {path}: remove it, or {REMEDY}")
 
 
 def _others_write(found: os.stat_result) -> bool:
-    """Whether others than the owner can write; a group that has no other member is no others."""
+    """Whether others can write to a folder above, which may be open to its owner's own group, as homes often are."""
     if found.st_mode & stat.S_IWOTH:
         return True
     return bool(found.st_mode & stat.S_IWGRP) and not _is_private(found.st_gid, found.st_uid)

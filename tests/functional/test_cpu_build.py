@@ -103,6 +103,10 @@ def let_others_write(path: Path) -> None:
     path.chmod(0o666)
 
 
+def let_the_group_write(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o020)
+
+
 def give_away(path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -114,7 +118,7 @@ def wait_for_ever(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("change", [cut, flip, link, let_others_write, give_away, wait_for_ever])
+@pytest.mark.parametrize("change", [cut, flip, link, let_others_write, let_the_group_write, give_away, wait_for_ever])
 def test_a_library_that_is_damaged_or_may_be_somebody_elses_is_built_again(quick: Path, change) -> None:
     (built,) = quick.iterdir()
     content = built.read_bytes()
@@ -142,7 +146,9 @@ def give_above_away(folder: Path) -> None:
     give_away(folder.parent)
 
 
-@pytest.mark.parametrize("change", [open_to_all, open_above, link_folder, give_away, give_above_away])
+@pytest.mark.parametrize(
+    "change", [open_to_all, let_the_group_write, open_above, link_folder, give_away, give_above_away]
+)
 def test_from_a_folder_that_others_can_change_nothing_is_loaded_and_one_warning_says_so(
     quick: Path, monkeypatch: pytest.MonkeyPatch, change
 ) -> None:
