@@ -14,8 +14,6 @@ from mmdist.engine import overrides, testing
 from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
-from mmdist.engine.preflight import preflight
-from mmdist.engine.preflight.checkpoints import check_checkpoint
 from mmdist.engine.threads import use_threads, workers_of
 
 OUT_HELP = """\
@@ -69,6 +67,10 @@ def run(args: argparse.Namespace) -> None:
     """Test."""
     export_local_rank(args)
     cfg = configure(args)
+    # These bring mmengine's runner: seconds that a misspelt path need not wait for.
+    from mmdist.engine.preflight import preflight
+    from mmdist.engine.preflight.checkpoints import check_checkpoint
+
     if args.checkpoint != "none":
         content = check_checkpoint(args.checkpoint, "checkpoint")
         if content is not None:

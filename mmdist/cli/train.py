@@ -18,8 +18,6 @@ from mmdist.engine.command import how_to_go_on, mmdist_command, typed
 from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
-from mmdist.engine.preflight import preflight
-from mmdist.engine.preflight.work_dir import check_work_dir
 from mmdist.engine.threads import use_threads, workers_of
 from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
 from mmdist.errors import MMDistError
@@ -101,6 +99,10 @@ def run(args: argparse.Namespace, command: Sequence[str] | None = None) -> None:
     command = list(sys.orig_argv if command is None else command)
     export_local_rank(args)
     cfg = configure(args)
+    # These bring mmengine's runner: seconds that a misspelt path need not wait for.
+    from mmdist.engine.preflight import preflight
+    from mmdist.engine.preflight.work_dir import check_work_dir
+
     check_work_dir(cfg)
     if cfg.get("resume"):
         from mmdist.engine.hooks.fallback import fall_back

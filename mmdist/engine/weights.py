@@ -9,7 +9,6 @@ from mmengine.registry import DefaultScope
 
 from mmdist.engine.latest import latest_address
 from mmdist.engine.lookup import find_type
-from mmdist.engine.preflight.model import is_distiller
 from mmdist.engine.signatures import parameters
 from mmdist.errors import ConfigError
 
@@ -22,6 +21,8 @@ def algorithm_class(cfg: Config) -> Any:
     scope = model.get("_scope_", cfg.get("default_scope"))
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         kind = find_type(model["type"], scope, "model.type")
+    from mmdist.engine.preflight.model import is_distiller  # brings mmengine's runner along
+
     return kind if is_distiller(kind) else None
 
 
