@@ -8,53 +8,104 @@ from typing import Any
 from mmengine.config import Config
 
 SCALE, LEAST = 8, 64
+GROUPS = 4
 FEW = dict(nms_pre=50, max_per_img=50, num=32)  # regions
 
 
-def shrunk(node: Any, classes: int = 3, name: str = "") -> Any:
+def shrunk(node: Any, classes: int | None = 3, name: str = "") -> Any:
     """A model's config with narrow layers and few classes.
 
     Args:
         node (Any): The config, or a part of it.
-        classes (int): How many are told apart.
+        classes (int, optional): How many are told apart; None: as many as in the config.
         name (str): The key of the part.
     """
     if isinstance(node, dict):
         found = {key: shrunk(value, classes, key) for key, value in node.items()}
         kind = str(found.get("type", ""))
-        if "ResNet" in kind or "ResNeXt" in kind:
+        if ("ResNet" in kind or "ResNeXt" in kind) and "Neck" not in kind:
             found.update(base_channels=64 // SCALE, stem_channels=64 // SCALE, init_cfg=None)
         if "pretrained" in found:
             found["pretrained"] = None
         if kind == "SyncBN":
             found["type"] = "BN"
+        if "num_groups" in found:  # with a channel a group, a map of one position has nothing to be normalised by
+            found["num_groups"] = min(found["num_groups"], GROUPS)
         return found
     if isinstance(node, list | tuple):
         return type(node)(shrunk(part, classes, name) for part in node)
     if name == "num_classes":
-        return classes
+        return node if classes is None else classes
     if name in FEW and isinstance(node, int):
         return min(node, FEW[name])
     width = "channels" in name and isinstance(node, int) and node >= LEAST
     return node // SCALE if width else node
 
 
-def write_shrunk(folder: Path, source: str, file: str, classes: int = 3, **changes: Any) -> Path:
+SMALLEST = {  # of transformers: the arch, and the channels that a head is then given
+    "VisionTransformer": ("deit-tiny", 192),
+    "BEiTViT": ("deit-tiny", 192),
+    "RevVisionTransformer": ("deit-tiny", 192),
+    "MlpMixer": ("small", 512),
+}
+
+
+def smallest(model: dict[str, Any], classes: int | None) -> dict[str, Any]:
+    """A model made small: narrow where its backbone is told its width, its smallest form where it is told a name.
+
+    Args:
+        model (dict): Its config.
+        classes (int, optional): How many are told apart; None: as many as in the config.
+    """
+    backbone = model.get("backbone") or {}
+    kind = str(backbone.get("type", "")).rpartition(".")[2]
+    made = _plain(model, classes)
+    # Some give a width a second time, under another name.
+    if ("ResNet" in kind or "ResNeXt" in kind) and not any(word in str(model) for word in ("embed_dims", "num_deconv")):
+        return shrunk(made, classes)
+    head = made.get("head")
+    if kind in SMALLEST and isinstance(head, dict) and isinstance(backbone.get("arch"), str):
+        made["backbone"]["arch"], head["in_channels"] = SMALLEST[kind]
+    return made
+
+
+def _plain(node: Any, classes: int | None, name: str = "") -> Any:
+    """The same model without weights to load and without norms over processes."""
+    if isinstance(node, dict):
+        # CrowdDet's augmentation makes a batch large again
+        found = {key: _plain(value, classes, key) for key, value in node.items() if key != "batch_augments"}
+        if found.get("type") == "SyncBN":
+            found["type"] = "BN"
+        return found
+    if isinstance(node, list | tuple):
+        return type(node)(_plain(part, classes, name) for part in node)
+    if name in FEW and isinstance(node, int):
+        return min(node, FEW[name])
+    return classes if name == "num_classes" and classes is not None else node
+
+
+def write_shrunk(
+    folder: Path, source: str, file: str, classes: int | None = 3, *, smallest_form: bool = False, **changes: Any
+) -> Path:
     """A small plain config, by the side of nothing else.
 
     Args:
         folder (Path): Where.
         source (str): ``package::path`` of the library's config.
         file (str): Name of the file, without its ending.
-        classes (int): How many the model tells apart.
+        classes (int, optional): How many the model tells apart; None: as many as in the config.
+        smallest_form (bool): Narrow only the backbones that are told their width, see :func:`smallest`.
         **changes (Any): Parts of the model that are put in its place.
     """
     cfg = Config.fromstring(f"_base_ = {source!r}", ".py").to_dict()
-    model = {**shrunk(cfg["model"], classes), **changes}
+    make = smallest if smallest_form else shrunk
+    model = {**make(cfg["model"], classes), **changes}
     if "data_preprocessor" in cfg:
         model.setdefault("data_preprocessor", cfg["data_preprocessor"])
     optimizer = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01))
     plain = dict(default_scope=cfg["default_scope"], model=model, optim_wrapper=optimizer)
+    if "custom_imports" in cfg:
+        plain["custom_imports"] = cfg["custom_imports"]
     path = folder / f"{file}.py"
     path.write_text("".join(f"{key} = {value!r}\n" for key, value in plain.items()))
     return path

@@ -58,6 +58,7 @@ def detection(model: nn.Module, count: int, size: Size) -> list[Any]:
             mask[top:bottom, left:right] = 1
         labels = torch.zeros(len(boxes), dtype=torch.long)
         sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(masks.numpy(), height, width))
+        sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])  # none, as most datasets give
         sample.gt_sem_seg = PixelData(sem_seg=torch.zeros((1, height // stride, width // stride), dtype=torch.long))
     return samples
 

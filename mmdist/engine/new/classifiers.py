@@ -58,10 +58,11 @@ def _find_feature(side: Side, watched: Watched) -> None:
     """The last map of the backbone; where it averages itself, as ConvNeXt, that of its last stage."""
     stages = [name for name in watched.modules if name.startswith("backbone.stages.") and name.count(".") == 2]
     for name in ("backbone", *stages[-1:]):
-        found = watched.modules[name].outputs[-1:] if name in watched.modules else []
-        for index, shape in found[0][-1:] if found else ():
+        calls = watched.modules[name].outputs if name in watched.modules else []
+        for index, shape in calls[-1][-1:] if calls else ():
             if len(shape) == 4 and len(index) <= 1:
-                side.features = [Spot(name, shape, data_idx=index[0] if index else None)]
+                data = index[0] if index else None
+                side.features = [Spot(name, shape, record_idx=len(calls) - 1, data_idx=data)]
                 return
     side.missing["features"] = "its backbone returns no map, (N, D, H, W)"
 

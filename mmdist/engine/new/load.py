@@ -84,7 +84,7 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
         training = image_size(cfg, models["student"])
         size = size or dry_size(training, models.values())
         student_model = models["student"]  # which prepares the pictures for both
-        batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
+        batch = _preprocessed(cfg, student_model, size)
         sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
     return Pair(cfg, *sides, training, size, batch)
 
@@ -106,6 +106,15 @@ def _build(cfg: Config) -> dict[str, Any]:
         raise
     except Exception as error:  # whatever a model raises that is given arguments which do not fit together
         raise MMDistError(f"the models cannot be built: {first_line(error)}") from error
+
+
+def _preprocessed(cfg: Config, model: Any, size: tuple[int, int]) -> dict[str, Any]:
+    batch = pictures(cfg, model, size)
+    try:
+        return model.data_preprocessor(batch, training=True)
+    except Exception as error:  # whatever it, or an augmentation of whole batches, raises
+        text = f"the student's {type(model.data_preprocessor).__name__} takes no random pictures: {first_line(error)}"
+        raise MMDistError(text) from error
 
 
 def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int]:

@@ -90,15 +90,17 @@ def scores(watched: Watched, path: str, channels: int, input_shape: Shape) -> li
 def _find_feature(side: Side, watched: Watched, path: str) -> None:
     """What the classifier is given, before dropout; where that is not known, the last map before the head."""
     for name in (f"{path}.dropout", *(spot.source for spot in side.logits[:1])):
-        for index, shape in (watched.inputs.get(name) or [[]])[-1][:1]:
+        calls = watched.inputs.get(name) or [[]]  # ANN drops out twice, and classifies what the second gives
+        for index, shape in calls[-1][:1]:
             if index == (0,) and len(shape) == 4:
-                side.features = [Spot(name, shape, what="inputs", data_idx=0)]
+                side.features = [Spot(name, shape, what="inputs", record_idx=len(calls) - 1, data_idx=0)]
                 return
     for name in ("neck", "backbone"):
-        returned = watched.modules[name].outputs[-1:] if name in watched.modules else []
-        maps = [(index, shape) for index, shape in (returned or [[]])[0] if len(shape) == 4 and len(index) <= 1]
+        calls = watched.modules[name].outputs if name in watched.modules else []
+        maps = [(index, shape) for index, shape in (calls or [[]])[-1] if len(shape) == 4 and len(index) <= 1]
         if maps:
             index, shape = maps[-1]
-            side.features = [Spot(name, shape, data_idx=index[0] if index else None)]
+            data = index[0] if index else None
+            side.features = [Spot(name, shape, record_idx=len(calls) - 1, data_idx=data)]
             return
     side.missing["features"] = "neither its neck nor its backbone returns a map, (N, D, H, W)"

@@ -25,7 +25,9 @@ from mmdist.models.recorders.owners import tensors
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
-def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[], None] | None = None) -> None:
+def keep_records(
+    model: BaseModel, recorders: RecorderManager, look: Callable[[bool], None] | None = None
+) -> None:
     """Switch in-place modules off, unless a pass shows that they leave every record as it was.
 
     An activation in place overwrites what was recorded just before it. Where none does, it may stay: it saves a pass
@@ -34,7 +36,8 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[]
     Args:
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it.
-        look (Callable, optional): Called when the records of the pass are there, before they are let go.
+        look (Callable, optional): Called when the records of the pass are there, before they are let go, with whether
+            the pass came to its end.
 
     Raises:
         ConfigError: Of ``look``.
@@ -42,15 +45,17 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[]
     if not watchable(recorders):
         disable_inplace(model)
         return
+    complete = False
     try:
         noted = probe(model, recorders)
+        complete = True
         intact = not silent(recorders) and all(tensor._version == version for tensor, version in noted)
     except Exception:  # a model that an empty picture is not enough for: then nothing is known
         intact = False
     if not intact:
         disable_inplace(model)
     if look is not None:
-        look()
+        look(complete)
     for recorder in recorders.recorders.values():
         recorder.reset_data_buffer()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers.tiny_models import algorithm, batch, classifier, detector, detector_batch, feature_distiller
+from helpers.tiny_models import algorithm, batch, classifier, detector, detector_batch, distiller, feature_distiller
 from mmengine.optim import build_optim_wrapper
 
 from mmdist.errors import ConfigError
+from mmdist.models.algorithms import probing
 
 
 def test_channels_are_known_before_the_optimizer_is_built():
@@ -77,3 +78,19 @@ def test_an_exported_student_has_no_connector():
     model = algorithm(distiller=feature_distiller("backbone.layer2"))
     plain = set(algorithm(architecture=classifier()).student.state_dict())
     assert set(model.student.state_dict()) == plain
+
+
+def test_records_that_a_broken_probe_did_not_reach_are_not_called_missing(monkeypatch):
+    cfg = distiller()
+    for record in cfg["loss_forward_mappings"]["loss_dist"].values():
+        record["record_idx"] = 1
+    with pytest.raises(ConfigError, match="record_idx"):
+        algorithm(distiller=cfg)
+    whole = probing.probe
+
+    def broken(model, recorders):
+        whole(model, recorders)
+        raise RuntimeError("a normalisation needs more than one position")
+
+    monkeypatch.setattr(probing, "probe", broken)
+    algorithm(distiller=cfg)
