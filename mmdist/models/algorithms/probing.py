@@ -25,9 +25,7 @@ from mmdist.models.recorders.owners import tensors
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
-def keep_records(
-    model: BaseModel, recorders: RecorderManager, look: Callable[[bool], None] | None = None
-) -> None:
+def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[bool], None] | None = None) -> None:
     """Switch in-place modules off, unless a pass shows that they leave every record as it was.
 
     An activation in place overwrites what was recorded just before it. Where none does, it may stay: it saves a pass
