@@ -7,6 +7,6 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/upernet_r18-w32_1xb8-300_nuclei.py",
-    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher CKPT
+    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher-ckpt CKPT
     distiller=_base_.distiller,
 )

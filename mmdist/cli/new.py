@@ -69,6 +69,15 @@ def lines(written: Written) -> Iterator[str]:
     Yields:
         str: A line.
     """
+    yield from findings(written)
+    missing = "" if written.has_weights else " --teacher-ckpt CKPT"
+    yield f"train: {shlex.join([*mmdist_command(), 'train', str(written.out)])}{missing}"
+    if missing:
+        yield "note: or write the teacher's weights into the config (model.teacher_ckpt)"
+
+
+def findings(written: Written) -> Iterator[str]:
+    """What was written and found, line by line."""
     yield f"{written.out}: {written.title}"
     yield f"pair: {written.pair}"
     for line in written.compared:
@@ -77,10 +86,6 @@ def lines(written: Written) -> Iterator[str]:
         yield f"note: {note}"
     losses = ", ".join(f"{name} {value:.4g}" for name, value in written.losses.items() if name.startswith("distill."))
     yield f"checked: one iteration on random pictures, random weights where no file was given; {losses}"
-    missing = "" if written.has_weights else " --teacher CKPT"
-    yield f"train: {shlex.join([*mmdist_command(), 'train', str(written.out)])}{missing}"
-    if missing:
-        yield "note: or write the teacher's weights into the config (model.teacher_ckpt)"
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:

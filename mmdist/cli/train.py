@@ -20,13 +20,16 @@ from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.launch import end_launch, prepare_launch
 from mmdist.engine.threads import use_threads, workers_of
 from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
-from mmdist.errors import MMDistError
+from mmdist.errors import ConfigError, MMDistError
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     """The union of the flags of MMDetection's, MMSegmentation's, MMPretrain's and MMRazor's ``tools/train.py``."""
     parser = argparse.ArgumentParser(prog=prog, description="Train a model: a plain one, or a student under a teacher.")
-    parser.add_argument("config", help="config file, or pkg::path for one that an installed package brings")
+    parser.add_argument(
+        "config",
+        help="config file, or pkg::path for one that an installed package brings; with --teacher the student's",
+    )
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -35,7 +38,16 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="go on from this checkpoint; without a value from the latest one in the work dir, if there is one",
     )
     parser.add_argument(
-        "--teacher", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt of the config); file or URL"
+        "--teacher",
+        metavar="CONFIG",
+        help="config of a teacher: a distillation config for it and for the student's plain config is written into the "
+        "work dir, and trained",
+    )
+    parser.add_argument(
+        "--method", metavar="NAME", help="with --teacher: what is written (default: dist); see `mmdist new`"
+    )
+    parser.add_argument(
+        "--teacher-ckpt", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt); file or URL"
     )
     parser.add_argument(
         "--student-ckpt", metavar="CKPT", help="weights that the student, or a model without teacher, starts from"
@@ -65,10 +77,15 @@ def configure(args: argparse.Namespace) -> Config:
     Raises:
         MMDistError: A file that cannot be read, or arguments that do not go with the config.
     """
-    cfg = load_config(args.config)
+    config = distillation(args) if args.teacher else args.config
+    if args.method and not args.teacher:
+        raise ConfigError("--method", args.method, hint="it goes with --teacher CONFIG, the teacher's config")
+    cfg = load_config(config)
+    if args.teacher:
+        cfg = overrides.keep_written(cfg)
     overrides.merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
-    overrides.set_work_dir(cfg, args.work_dir, args.config)
+    overrides.set_work_dir(cfg, args.work_dir, config)
     if args.no_validate:
         overrides.disable_validation(cfg)
     if args.amp:
@@ -80,10 +97,43 @@ def configure(args: argparse.Namespace) -> Config:
         cfg, pin_memory=not args.no_pin_memory, persistent_workers=not args.no_persistent_workers
     )
     if args.teacher:
-        set_teacher_checkpoint(cfg, args.teacher)
+        return cfg  # which names the weights
+    if args.teacher_ckpt:
+        set_teacher_checkpoint(cfg, args.teacher_ckpt)
     if args.student_ckpt:
         set_student_checkpoint(cfg, args.student_ckpt)
     return cfg
+
+
+def distillation(args: argparse.Namespace) -> str:
+    """Write the config of a student under a teacher into the work dir, and say what was done.
+
+    Args:
+        args (argparse.Namespace): With ``teacher``.
+
+    Returns:
+        str: The config.
+
+    Raises:
+        MMDistError: A pair that the method does not suit, or arguments that do not go together.
+    """
+    from mmdist.cli.new import findings
+    from mmdist.engine.new.work_dir import METHOD, Asked, config_in_work_dir
+
+    random = (args.cfg_options or {}).get("model.random_teacher") is True
+    asked = Asked(
+        args.config,
+        args.teacher,
+        args.method or METHOD,
+        args.teacher_ckpt,
+        args.student_ckpt,
+        args.work_dir,
+        random,
+    )
+    path, written = config_in_work_dir(asked, args.launcher, resume=bool(args.resume))
+    if written is not None:
+        print("\n".join(findings(written)), flush=True)
+    return str(path)
 
 
 def run(args: argparse.Namespace, command: Sequence[str] | None = None) -> None:

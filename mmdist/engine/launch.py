@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from mmengine.config import Config
 
 from mmdist.compat import process_group, slurm
-from mmdist.errors import ConfigError
+from mmdist.errors import ConfigError, MMDistError
 
+Result = TypeVar("Result")
 LAUNCHERS = process_group.LAUNCHERS
 
 
@@ -30,6 +34,50 @@ def prepare_launch(cfg: Config) -> None:
         slurm.prepare_environment()
     process_group.init_cpu_process_group(launcher)
     process_group.use_cpu_model_wrapper(cfg)
+
+
+def first_process(
+    work: Callable[[], Result], launcher: str, dist_cfg: dict[str, Any] | None = None, what: str = "its part"
+) -> Result | None:
+    """Let the first of a launcher's processes do something while the others wait for it.
+
+    Args:
+        work (Callable): What is to be done.
+        launcher (str): none, pytorch, slurm or mpi; with a launcher a process group is open afterwards.
+        dist_cfg (dict, optional): ``env_cfg.dist_cfg`` of the config, for mmengine.
+        what (str): What is done, for the message of the processes that waited in vain.
+
+    Returns:
+        Any: What it returned; None in the other processes.
+
+    Raises:
+        MMDistError: In the other processes, where it failed in the first.
+
+    Example:
+        >>> first_process(lambda: 3, 'none')
+        3
+    """
+    if launcher == "none":
+        return work()
+    from mmengine import dist
+
+    prepare_launch(Config({"launcher": launcher}))
+    if not dist.is_distributed():
+        dist.init_dist(launcher, **(dist_cfg or {}))
+    told = ["the first process ended"]
+    result = None
+    try:
+        if dist.get_rank() == 0:
+            result = work()
+            told = [""]
+    except MMDistError as error:
+        told = [str(error)]
+        raise
+    finally:
+        dist.broadcast_object_list(told)
+    if told[0]:
+        raise MMDistError(f"the first process could not make {what}: {told[0]}")
+    return result
 
 
 def end_launch() -> None:

@@ -86,6 +86,19 @@ def set_work_dir(cfg: Config, work_dir: str | None, config: str) -> None:
         cfg.work_dir = str(Path("work_dirs") / Path(config.rpartition("::")[2]).stem)
 
 
+def keep_written(cfg: Config) -> Config:
+    """The same config under another name: mmengine writes a run's whole config over a file of its name in the work dir.
+
+    Args:
+        cfg (Config): Of a file in the work dir, as its user is to read and edit it.
+
+    Returns:
+        Config: To be written beside it, as ``NAME_full.py``.
+    """
+    file = Path(cfg.filename)
+    return Config(cfg._cfg_dict, cfg_text=cfg.text, filename=str(file.with_name(f"{file.stem}_full.py")))
+
+
 def enable_amp(cfg: Config) -> None:
     """Train in mixed precision.
 

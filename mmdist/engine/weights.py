@@ -1,4 +1,4 @@
-"""``--teacher`` and ``--student-ckpt``: weights given on the command line."""
+"""``--teacher-ckpt`` and ``--student-ckpt``: weights given on the command line."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ def set_teacher_checkpoint(cfg: Config, path: str) -> None:
     """
     if algorithm_class(cfg) is None:
         kind = (cfg.get("model") or {}).get("type")
-        raise ConfigError(
-            "--teacher", path, hint=f"this config has no teacher: model.type = {kind!r} is not a distillation algorithm"
-        )
+        hint = f"this config has no teacher: model.type = {kind!r} is not a distillation algorithm; --teacher names one"
+        raise ConfigError("--teacher-ckpt", path, hint=hint)
     cfg.model.teacher_ckpt = path
 
 

@@ -27,7 +27,7 @@ def test_it_says_what_is_compared_that_it_works_and_what_to_type_next(
     assert printed[1] == "pair: ImageClassifier (classifier, 3 classes) <- ImageClassifier (classifier, 3 classes)"
     assert printed[2] == "compared: loss_dist: head.fc"
     assert printed[3].startswith("checked: one iteration on random pictures") and "distill.loss_dist" in printed[3]
-    assert printed[4] == f"train: mmdist train {out} --teacher CKPT"
+    assert printed[4] == f"train: mmdist train {out} --teacher-ckpt CKPT"
     text = out.read_text()
     assert '_base_ = ["student.py"]' in text and 'teacher="{{ fileDirname }}/teacher.py"' in text
 

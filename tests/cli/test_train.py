@@ -37,7 +37,10 @@ def test_a_run_goes_into_a_folder_of_the_configs_name_by_default(tmp_path: Path)
 def test_the_whole_way_from_teacher_to_tested_student(tmp_path: Path) -> None:
     write_run(tmp_path)
     assert train.main(["plain.py", "--work-dir", "teacher"]) == 0
-    assert train.main(["distill.py", "--work-dir", "student", "--teacher", "teacher/epoch_1.pth", "--no-validate"]) == 0
+    assert (
+        train.main(["distill.py", "--work-dir", "student", "--teacher-ckpt", "teacher/epoch_1.pth", "--no-validate"])
+        == 0
+    )
     args = ["distill.py", "student/epoch_1.pth", "--work-dir", "tested", "--out", "m.json", "--out-item", "metrics"]
     assert test.main(args) == 0
     assert 0 <= json.loads((tmp_path / "m.json").read_text())["accuracy/top1"] <= 100
@@ -70,7 +73,7 @@ def test_the_student_starts_from_its_weights_and_the_teacher_keeps_its_own(tmp_p
     write_run(tmp_path)
     assert train.main(["plain.py", "--work-dir", "plain"]) == 0
     still = ["--cfg-options", "optim_wrapper.optimizer.lr=0.0", "--no-validate"]
-    given = ["--student-ckpt", "plain/epoch_1.pth", "--teacher", "plain/epoch_1.pth"]
+    given = ["--student-ckpt", "plain/epoch_1.pth", "--teacher-ckpt", "plain/epoch_1.pth"]
     assert train.main(["distill.py", "--work-dir", "d", *given, *still]) == 0
     start, end = weights(tmp_path / "plain" / "epoch_1.pth"), weights(tmp_path / "d" / "epoch_1.pth")
     name = "backbone.conv1.weight"
@@ -102,10 +105,10 @@ BAD = {
         ["plain.py", "--cfg-options", "train_dataloader.dataset.data_root=gone"],
         "--cfg-options train_dataloader.dataset.data_root=...",
     ),
-    "truncated checkpoint": (["distill.py", "--teacher", "cut.pth"], "cut.pth is cut short or damaged"),
+    "truncated checkpoint": (["distill.py", "--teacher-ckpt", "cut.pth"], "cut.pth is cut short or damaged"),
     "hostile checkpoint": (["plain.py", "--resume", "hostile.pth"], "MMDIST_TRUST_CHECKPOINT"),
     "missing checkpoint": (["plain.py", "--student-ckpt", "gone.pth"], "gone.pth does not exist"),
-    "no teacher": (["plain.py", "--teacher", "cut.pth"], "this config has no teacher"),
+    "no teacher": (["plain.py", "--teacher-ckpt", "cut.pth"], "this config has no teacher"),
     "missing task library": (["plain.py", "--cfg-options", "default_scope=mmpose"], "pip install mmpose"),
     "no batch size": (["plain.py", "--auto-scale-lr", "--cfg-options", "auto_scale_lr=None"], "base_batch_size"),
 }

@@ -29,7 +29,7 @@ def test_the_teachers_weights_go_to_the_distiller(distill: Config) -> None:
 
 
 def test_a_plain_config_has_no_teacher(plain: Config) -> None:
-    with pytest.raises(ConfigError, match=r"--teacher = 'a\.pth'.*'ImageClassifier'"):
+    with pytest.raises(ConfigError, match=r"--teacher-ckpt = 'a\.pth'.*'ImageClassifier'"):
         set_teacher_checkpoint(plain, "a.pth")
 
 

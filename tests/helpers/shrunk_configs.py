@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 SCALE, LEAST = 8, 64
 GROUPS = 4
+SIDE = 128  # pixels, of segmenters with a position for each patch
 FEW = dict(nms_pre=50, max_per_img=50, num=32)  # regions
 
 
@@ -60,6 +61,8 @@ def smallest(model: dict[str, Any], classes: int | None) -> dict[str, Any]:
     backbone = model.get("backbone") or {}
     kind = str(backbone.get("type", "")).rpartition(".")[2]
     made = _plain(model, classes)
+    if "decode_head" in made and "img_size" in made.get("backbone", {}):  # of which a probe's images are
+        made["backbone"]["img_size"] = SIDE
     # Some give a width a second time, under another name.
     if ("ResNet" in kind or "ResNeXt" in kind) and not any(word in str(model) for word in ("embed_dims", "num_deconv")):
         return shrunk(made, classes)

@@ -51,10 +51,10 @@ def test_all_trainings_share_the_seed_and_all_but_the_longest_the_schedule(check
         length = "200" if name == "plain_equal_time" else "100"
         assert options["randomness.seed"] == "7"
         assert options["train_cfg.max_iters"] == options["param_scheduler.0.end"] == length
-    assert calls["distilled"][calls["distilled"].index("--teacher") + 1] == str(
+    assert calls["distilled"][calls["distilled"].index("--teacher-ckpt") + 1] == str(
         checkout.folder / "teacher" / "iter_100.pth"
     )
-    assert not any("--teacher" in calls[name] for name in ALL if name != "distilled")
+    assert not any("--teacher-ckpt" in calls[name] for name in ALL if name != "distilled")
 
 
 def test_the_results_are_there_for_programs(checkout):

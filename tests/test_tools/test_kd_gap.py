@@ -63,7 +63,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def report(folder: Path, checkpoint: str, out: str, *more: str) -> tuple[dict[str, Any], str]:
     paths = [str(folder / name) for name in ("distill.py", checkpoint)]
-    rest = ["--teacher", str(folder / "teacher.pth"), "--out", str(folder / out), "--score-thr", "0.05", *more]
+    rest = ["--teacher-ckpt", str(folder / "teacher.pth"), "--out", str(folder / out), "--score-thr", "0.05", *more]
     assert tool.main([*paths, *rest]) == 0
     return json.loads((folder / out / "gap.json").read_text()), (folder / out / "report.md").read_text()
 
@@ -86,7 +86,7 @@ def test_a_report_has_all_numbers_and_figures_and_no_place_of_this_machine(
         == dict(mmpretrain="head", mmseg="decode_head", mmdet="bbox_head")[scope]
     )
     assert all(f"({name})" in text for name in FILES if name.endswith(".png"))
-    assert numbers["summary"] in text and "kd_gap.py distill.py iter_10.pth --teacher teacher.pth" in text
+    assert numbers["summary"] in text and "kd_gap.py distill.py iter_10.pth --teacher-ckpt teacher.pth" in text
     assert str(folder) not in text + json.dumps(numbers)
     said = capsys.readouterr().out
     assert numbers["summary"] in said and "## Gradients" in said and ".png)" not in said
@@ -136,7 +136,9 @@ def test_the_numbers_are_those_of_the_librarys_own_metric(run: tuple[str, Path])
 
 def test_an_unknown_checkpoint_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     write_run("mmpretrain", tmp_path)
-    done = run_tool("analysis_tools/kd_gap.py", "distill.py", "iter_1.pth", "--teacher", "teacher.pth", cwd=tmp_path)
+    done = run_tool(
+        "analysis_tools/kd_gap.py", "distill.py", "iter_1.pth", "--teacher-ckpt", "teacher.pth", cwd=tmp_path
+    )
     assert done.returncode == 2
     said = done.stderr.strip().splitlines()[-1]
     assert said.startswith("error: CKPT = 'iter_1.pth': iter_1.pth does not exist; in . there is: iter_10.pth")

@@ -128,7 +128,7 @@ def _train(entry: Entry, cfg: Config, place: Path, work: Path) -> None:
     os.chdir(place)
     arguments = [str(entry.path), "--work-dir", str(work)]
     if "teacher" in cfg.model:
-        arguments += ["--teacher", str(teacher_weights(cfg, place.parent / "teachers"))]
+        arguments += ["--teacher-ckpt", str(teacher_weights(cfg, place.parent / "teachers"))]
     shrink = demo if entry.collection == "Demo" else SHRINK[cfg.default_scope]
     sys.argv = ["tools/train.py", *arguments, "--cfg-options", *shrink(cfg, place / "data")]
     with patch.object(Config, "pretty_text", ""):  # half of a tiny run's time goes into its layout

@@ -26,7 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("config", help="distillation config, or pkg::path for one that an installed package brings")
     parser.add_argument("checkpoint", help="what its training wrote, or the student's weights alone")
-    parser.add_argument("--teacher", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt of the config)")
+    parser.add_argument(
+        "--teacher-ckpt", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt of the config)"
+    )
     parser.add_argument("--out", metavar="DIR", help="folder to write to (default: gap in the work dir of the config)")
     parser.add_argument("--batches", type=int, metavar="N", help="look at N batches alone (default: all)")
     parser.add_argument(
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     asked = GapOptions(
         config=args.config,
         checkpoint=args.checkpoint,
-        teacher=args.teacher,
+        teacher=args.teacher_ckpt,
         out=args.out,
         batches=args.batches,
         gradient_batches=args.gradient_batches,

@@ -167,7 +167,7 @@ def train(place: Place, training: Training, progress: Progress) -> Trained:
     stage = Stage(place.folder / training.name, inputs)
     command = ["tools/train.py", place.config(training.config), "--work-dir", str(stage.folder)]
     if training.teacher:
-        command += ["--teacher", str(training.teacher.checkpoint)]
+        command += ["--teacher-ckpt", str(training.teacher.checkpoint)]
     command += option_arguments(options)
     done = stage.result()
     skipped = done is not None

@@ -156,7 +156,9 @@ def check_teacher(cfg: Config, content: Mapping[str, Any]) -> None:
     pretrained = isinstance(starts, dict) and starts.get("type") == "Pretrained"
     pretrained = pretrained or (isinstance(teacher, dict) and bool(teacher.get("pretrained")))
     if not (model.get("teacher_ckpt") or model.get("random_teacher") or pretrained or has_teacher(dict(content))):
-        raise ConfigError("model.teacher_ckpt", None, "the weights of the teacher", "name them with --teacher CKPT")
+        raise ConfigError(
+            "model.teacher_ckpt", None, "the weights of the teacher", "name them with --teacher-ckpt CKPT"
+        )
 
 
 def check_loaders(cfg: Config, splits: tuple[str, ...]) -> None:

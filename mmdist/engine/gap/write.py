@@ -77,7 +77,7 @@ def command(asked: GapOptions) -> str:
     usual = GapOptions("", "")
     words: list[str] = [portable(asked.config), portable(asked.checkpoint)]
     flags = {
-        "--teacher": asked.teacher and portable(asked.teacher),
+        "--teacher-ckpt": asked.teacher and portable(asked.teacher),
         "--out": asked.out and portable(asked.out),
         "--batches": asked.batches,
         "--gradient-batches": _unless(asked.gradient_batches, usual.gradient_batches),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
 
 LARGE = 256  # pixels of a side
+WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 WHOLE = 128  # twice the coarsest stride of most models
 
 
@@ -36,6 +38,8 @@ def load_plain(path: str, key: str) -> Config:
     Raises:
         ConfigError: It cannot be read, or is one of a distillation, or one that others cannot build on.
     """
+    if Path(path).suffix in WEIGHTS:
+        raise ConfigError(key, path, "a config file, or pkg::path", f"weights are given with {key}-ckpt {path}")
     cfg = load_config(path, key)
     if not isinstance(cfg.get("model"), dict):
         raise ConfigError(key, path, "a config file that has a `model`")

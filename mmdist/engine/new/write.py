@@ -118,7 +118,9 @@ def _model(wiring: Wiring, out: Path, teacher: str, teacher_ckpt: str | None, st
         "type": "mmdist.SingleTeacherDistill",
         "architecture": Code("student"),
         "teacher": local(teacher, out),
-        "teacher_ckpt": Noted(None, "weights of the teacher: a file or URL, here or with `mmdist train --teacher`"),
+        "teacher_ckpt": Noted(
+            None, "weights of the teacher: a file or URL, here or with `mmdist train --teacher-ckpt`"
+        ),
     }
     if teacher_ckpt:
         model["teacher_ckpt"] = local(teacher_ckpt, out)

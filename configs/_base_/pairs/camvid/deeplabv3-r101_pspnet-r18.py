@@ -11,5 +11,5 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/../../../camvid/deeplabv3-r101_4xb4_40k_camvid.py",
-    teacher_ckpt=None,  # tools/train.py CONFIG --teacher work_dirs/deeplabv3-r101_4xb4_40k_camvid/iter_40000.pth
+    teacher_ckpt=None,  # tools/train.py CONFIG --teacher-ckpt work_dirs/deeplabv3-r101_4xb4_40k_camvid/iter_40000.pth
 )

@@ -7,5 +7,5 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/../../../cifar/resnet32x4_1xb64_240e_cifar100.py",
-    teacher_ckpt=None,  # tools/train.py CONFIG --teacher work_dirs/resnet32x4_1xb64_240e_cifar100/epoch_240.pth
+    teacher_ckpt=None,  # tools/train.py CONFIG --teacher-ckpt work_dirs/resnet32x4_1xb64_240e_cifar100/epoch_240.pth
 )

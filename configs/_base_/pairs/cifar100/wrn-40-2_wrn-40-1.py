@@ -7,5 +7,5 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/../../../cifar/wrn-40-2_1xb64_240e_cifar100.py",
-    teacher_ckpt=None,  # tools/train.py CONFIG --teacher work_dirs/wrn-40-2_1xb64_240e_cifar100/epoch_240.pth
+    teacher_ckpt=None,  # tools/train.py CONFIG --teacher-ckpt work_dirs/wrn-40-2_1xb64_240e_cifar100/epoch_240.pth
 )

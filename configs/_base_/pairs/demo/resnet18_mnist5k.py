@@ -7,5 +7,5 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/../../../demo/resnet18-w16_1xb64-500_mnist5k.py",
-    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher CKPT
+    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher-ckpt CKPT
 )

@@ -7,5 +7,5 @@ model = dict(
     type="mmdist.SingleTeacherDistill",
     architecture=student,
     teacher="{{ fileDirname }}/../../../demo/retinanet_r18-w32_1xb32-800_digits.py",
-    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher CKPT
+    teacher_ckpt=None,  # given on the command line: tools/train.py CONFIG --teacher-ckpt CKPT
 )

@@ -1,0 +1,126 @@
+"""The config that ``mmdist train STUDENT --teacher CONFIG`` writes into its work dir, and trains."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmdist.engine.config import load_config
+from mmdist.engine.launch import first_process
+from mmdist.engine.new.load import load_plain
+from mmdist.engine.new.main import Written, new_config
+from mmdist.engine.new.methods import METHODS
+from mmdist.engine.new.write import local, relative
+from mmdist.errors import ConfigError
+from mmdist.models.builder import names_weights
+
+METHOD = "dist"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asks for.
+
+    Args:
+        student (str): Plain config, or ``pkg::path``.
+        teacher (str): Likewise.
+        method (str): One of ``METHODS``.
+        teacher_ckpt (str, optional): Weights of the teacher.
+        student_ckpt (str, optional): Weights that the student starts from.
+        work_dir (str, optional): The run's folder; ``work_dirs/METHOD_STUDENT`` by default.
+        random_teacher (bool): Whether a teacher without weights is meant.
+    """
+
+    student: str
+    teacher: str
+    method: str = METHOD
+    teacher_ckpt: str | None = None
+    student_ckpt: str | None = None
+    work_dir: str | None = None
+    random_teacher: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``dist_resnet18_8xb32_in1k``, of the folder and of the config in it."""
+        return f"{self.method}_{Path(self.student.rpartition('::')[2]).stem}"
+
+    @property
+    def path(self) -> Path:
+        """The config."""
+        return Path(self.work_dir or Path("work_dirs") / self.name) / f"{self.name}.py"
+
+
+def config_in_work_dir(asked: Asked, launcher: str = "none", *, resume: bool = False) -> tuple[Path, Written | None]:
+    """Write the config of a distillation into its work dir, or find it there where a run is resumed.
+
+    Args:
+        asked (Asked): Student, teacher, method.
+        launcher (str): What started the processes. The first writes and checks; the others wait.
+        resume (bool): Whether a config that is there is taken as it stands.
+
+    Returns:
+        tuple[Path, Written | None]: The config, and what was done, where this process has done it.
+
+    Raises:
+        ConfigError: An argument that cannot work, weights that are missing, or other arguments than those that the run
+            to be resumed began with.
+        MMDistError: A model that does not run, or weights that do not fit.
+    """
+    if asked.method not in METHODS:
+        raise ConfigError("--method", asked.method, METHODS)
+    if resume and asked.path.is_file():
+        _check_unchanged(asked)
+        return asked.path, None
+    cfg = load_plain(asked.student, "--student")
+    _check_weights(asked, load_plain(asked.teacher, "--teacher"))
+    dist_cfg = (cfg.get("env_cfg") or {}).get("dist_cfg")
+    return asked.path, first_process(lambda: _write(asked), launcher, dist_cfg, "the distillation config")
+
+
+def _write(asked: Asked) -> Written:
+    try:
+        asked.path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("--work-dir", str(asked.path.parent), "a folder", error.strerror or str(error)) from error
+    return new_config(
+        asked.student,
+        asked.teacher,
+        asked.method,
+        str(asked.path),
+        teacher_ckpt=asked.teacher_ckpt,
+        student_ckpt=asked.student_ckpt,
+        force=True,
+    )
+
+
+def _check_weights(asked: Asked, teacher: Config) -> None:
+    if not (asked.teacher_ckpt or asked.random_teacher or names_weights(teacher.model)):
+        hint = (
+            "a teacher with random weights teaches nothing; --cfg-options model.random_teacher=True where it is meant"
+        )
+        raise ConfigError("--teacher-ckpt", None, "weights of the teacher: a file or URL", hint)
+
+
+def _check_unchanged(asked: Asked) -> None:
+    """The run began with the same student, teacher and weights."""
+    path = asked.path
+    began = load_config(str(path), "--resume").model
+    for option, given, before in (
+        ("--teacher", asked.teacher, began.get("teacher")),
+        ("--teacher-ckpt", asked.teacher_ckpt, began.get("teacher_ckpt")),
+        ("--student-ckpt", asked.student_ckpt, began.get("student_ckpt")),
+    ):
+        if given is not None and _in_config(given, path) != before:
+            hint = f"this run began with {before!r} ({path}); another --work-dir begins another run"
+            raise ConfigError(option, given, "what the resumed run began with, or nothing", hint)
+    if Config._get_base_files(str(path)) != [relative(asked.student, path)]:
+        hint = f"{path} is of another student; another --work-dir begins another run"
+        raise ConfigError("config", asked.student, "the student that the resumed run began with", hint)
+
+
+def _in_config(given: str, path: Path) -> str:
+    """A path as mmengine reads it from the written config."""
+    return local(given, path).replace("{{ fileDirname }}", os.path.dirname(os.path.abspath(path)))
