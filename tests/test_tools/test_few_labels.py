@@ -1,0 +1,370 @@
+"""The halves of the digits share nothing, and a few-label subset is what its seed says and what the libraries read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.converter_sources import CONVERTERS, coco_json
+from PIL import Image
+
+
+def listed(root: Path, name: str) -> list[str]:
+    return (root / "splits" / name).read_text().splitlines()
+
+
+def boxes_of(content: dict) -> dict[str, list[list[int]]]:
+    """The boxes of a COCO file, by image."""
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    return {
+        name: [box["bbox"] for box in content["annotations"] if box["image_id"] == number]
+        for number, name in names.items()
+    }
+
+
+def crops(root: Path) -> set[bytes]:
+    """Every training image of a data set, by content."""
+    return {np.array(Image.open(path)).tobytes() for path in root.rglob("train/**/*.png") if "images" in path.parts}
+
+
+# ---------------------------------------------------------------- halves of the digits
+
+
+def test_the_halves_of_the_scenes_share_no_digit_and_no_scene(load, sources, tmp_path):
+    converter = load("digit_scenes")
+    halves = [converter.convert(tmp_path / half, train=24, val=4, digits=half) for half in ("teacher", "student")]
+    digits = [{box["digit"] for box in coco_json(root, "train")["annotations"]} for root in halves]
+    pools = [load("_mnist").halve_digits(sources["labels"], half)["train"] for half in ("teacher", "student")]
+    assert all(found and found <= set(pool.tolist()) for found, pool in zip(digits, pools, strict=True))
+    assert not digits[0] & digits[1] and not crops(halves[0]) & crops(halves[1])
+    layouts = [boxes_of(coco_json(root, "train")) for root in halves]
+    assert not any(layouts[0][name] == layouts[1][name] for name in layouts[0])
+
+
+@pytest.mark.parametrize("name", ["digit_scenes", "mnist5k"])
+def test_both_halves_are_judged_on_the_same_validation_images(load, sources, tmp_path, name):
+    counts = {"train": 4, "val": 4} if name == "digit_scenes" else {}
+    roots = [
+        load(name).convert(tmp_path / str(half["digits"] if half else None), **counts, **half)
+        for half in ({}, {"digits": "teacher"}, {"digits": "student"})
+    ]
+    found = [
+        {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("val/**/*.png"))}
+        for root in roots
+    ]
+    assert found[0] and found[0] == found[1] == found[2]
+
+
+def test_the_halves_of_mnist_part_the_training_digits_of_every_class(load, sources, tmp_path):
+    def rows(**half: str) -> list[int]:
+        root = load("mnist5k").convert(tmp_path / half.get("digits", "all"), **half)
+        lines = [line.split() for line in (root / "meta" / "train.txt").read_text().splitlines()]
+        assert Counter(label for _, label in lines) == {str(digit): len(lines) // 10 for digit in range(10)}
+        assert sorted(name for name, _ in lines) == sorted(
+            path.relative_to(root / "train").as_posix() for path in (root / "train").rglob("*.png")
+        )
+        return [int(Path(name).stem) for name, _ in lines]
+
+    teacher, student = rows(digits="teacher"), rows(digits="student")
+    assert len(teacher) == len(student) == 40 and sorted(teacher + student) == rows()
+
+
+def test_what_was_made_before_there_were_halves_is_still_sound(load, sources, tmp_path):
+    """Parameters and boxes as they always were, for made-up sources that never change."""
+    root = load("digit_scenes").convert(tmp_path / "scenes", train=24, val=8)
+    manifest = json.loads((root / "manifest.json").read_text())
+    assert list(manifest["params"]) == ["train", "val", "size", "digits", "digit_size", "stroke", "seed"]
+    assert {path.name for path in root.iterdir()} == {"images", "annotations", "manifest.json"}
+    boxes = (root / "annotations" / "instances_train.json").read_bytes()
+    assert hashlib.sha256(boxes).hexdigest() == "21e75f3e386563cb9aa9df261f2cb00ea4f1d4c742a25a65606dc2605e0089e1"
+    mnist = load("mnist5k").convert(tmp_path / "mnist")
+    assert json.loads((mnist / "manifest.json").read_text())["params"] == {}
+    assert {path.name for path in mnist.iterdir()} == {"train", "val", "meta", "manifest.json"}
+
+
+def test_a_half_can_have_other_numbers_of_digits_in_a_scene(load, sources, tmp_path):
+    root = tmp_path / "scenes"
+    arguments = ["--train", "8", "--val", "2", "--digits", "student", "--digits-per-scene", "1", "1"]
+    assert load("digit_scenes").main(["--out", str(root), *arguments]) == 0
+    assert len(coco_json(root, "train")["annotations"]) == 8
+    again = load("digit_scenes").convert(tmp_path / "again", train=8, val=2, digits="student", digits_per_scene=(1, 1))
+    assert coco_json(again, "train") == coco_json(root, "train")
+
+
+# ---------------------------------------------------------------- subsets of the digits
+
+
+@pytest.fixture
+def scenes(load, sources, tmp_path: Path) -> Path:
+    return load("digit_scenes").convert(tmp_path / "scenes", train=24, val=4, labeled=[5, 10], subset_seed=[0, 1])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("count", [5, 10])
+def test_a_subset_and_the_rest_are_all_scenes_and_both_tasks_have_the_same(scenes, count, seed):
+    stem = f"train_{count}_seed{seed}"
+    labeled, rest = listed(scenes, f"{stem}_labeled.txt"), listed(scenes, f"{stem}_unlabeled.txt")
+    assert len(labeled) == count and sorted(labeled + rest) == [f"{index:06d}" for index in range(24)]
+    whole = coco_json(scenes, "train")
+    parts = {
+        kind: json.loads((scenes / "splits" / f"instances_{stem}_{kind}.json").read_text())
+        for kind in ("labeled", "unlabeled")
+    }
+    assert list(boxes_of(parts["labeled"])) == [f"{name}.png" for name in labeled]
+    assert list(boxes_of(parts["unlabeled"])) == [f"{name}.png" for name in rest]
+    assert boxes_of(parts["labeled"]).items() <= boxes_of(whole).items() and not parts["unlabeled"]["annotations"]
+    assert all(part["categories"] == whole["categories"] for part in parts.values())
+
+
+def test_a_smaller_subset_is_part_of_a_larger_one_and_another_seed_draws_others(scenes):
+    drawn = {
+        (count, seed): set(listed(scenes, f"train_{count}_seed{seed}_labeled.txt"))
+        for count in (5, 10)
+        for seed in (0, 1)
+    }
+    assert drawn[5, 0] < drawn[10, 0] and drawn[5, 1] < drawn[10, 1] and drawn[10, 0] != drawn[10, 1]
+
+
+def test_the_draw_is_the_order_of_a_hash_that_every_machine_has(scenes):
+    """An independent formula: no random number generator whose stream a version could change."""
+    names = [f"{index:06d}" for index in range(24)]
+    order = sorted(names, key=lambda name: hashlib.sha256(f"1\0{name}".encode()).hexdigest())
+    assert listed(scenes, "train_10_seed1_labeled.txt") == sorted(order[:10])
+
+
+def test_further_subsets_are_added_to_a_data_set_that_is_there(load, scenes, capsys):
+    checksum = load("_dataset").tree_sha256(scenes)
+    before = {path.name for path in (scenes / "splits").iterdir()}
+    inode = scenes.stat().st_ino
+    load("digit_scenes").convert(scenes, train=24, val=4, labeled=7)
+    after = {path.name for path in (scenes / "splits").iterdir()}
+    assert len(after - before) == 4 and before < after and scenes.stat().st_ino == inode
+    assert load("_dataset").tree_sha256(scenes) == checksum and "already there" in capsys.readouterr().out
+
+
+def test_a_damaged_list_is_mended_by_the_same_command(load, scenes):
+    path = scenes / "splits" / "train_5_seed0_labeled.txt"
+    whole = path.read_text()
+    path.write_text(whole[:9])
+    load("digit_scenes").convert(scenes, train=24, val=4, labeled=5)
+    assert path.read_text() == whole
+
+
+def test_a_file_of_the_users_among_the_lists_is_not_lost(load, scenes, sources):
+    (scenes / "splits" / "mine.txt").write_text("000001\n")
+    with pytest.raises(ValueError, match="lists of subsets alone"):
+        load("digit_scenes").convert(scenes, train=12, val=4)
+    assert (scenes / "splits" / "mine.txt").read_text() == "000001\n"
+
+
+@pytest.mark.parametrize("count", [10, 13, 40])
+def test_every_class_of_mnist_keeps_as_many_labels(load, sources, tmp_path, count):
+    root = load("mnist5k").convert(tmp_path / "mnist", labeled=count, subset_seed=3)
+    labeled = listed(root, f"train_{count}_seed3_labeled.txt")
+    rest = listed(root, f"train_{count}_seed3_unlabeled.txt")
+    per_class = Counter(line.split()[1] for line in labeled)
+    assert len(labeled) == count and len(per_class) == 10 and max(per_class.values()) - min(per_class.values()) <= 1
+    lines = (root / "meta" / "train.txt").read_text().splitlines()
+    assert set(labeled) <= set(lines) and not any(" " in name for name in rest)
+    assert sorted([*(line.split()[0] for line in labeled), *rest]) == sorted(line.split()[0] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "answer"),
+    [
+        ("digit_scenes", ["--digits", "techer"], "digits = 'techer': did you mean 'teacher'?"),
+        ("mnist5k", ["--digits", "both"], "digits = 'both': Allowed: 'student', 'teacher'"),
+        ("digit_scenes", ["--digits", "2", "x"], "digits = ['2', 'x']: expected two numbers from 1 to 10"),
+        ("digit_scenes", ["--digits-per-scene", "3", "2"], "digits_per_scene = (3, 2): expected two numbers"),
+        ("digit_scenes", ["--digits", "1", "3", "--digits-per-scene", "1", "2"], "digits = ['1', '3']: "),
+        ("digit_scenes", ["--labeled", "3000"], "labeled = 3000: expected less than the 3000 training scenes"),
+        ("mnist5k", ["--labeled", "81"], "labeled = 81: expected less than the 80 images of train"),
+        ("mnist5k", ["--labeled", "9"], "labeled = 9: expected at least one image for each of the 10 classes"),
+        ("mnist5k", ["--digits", "teacher", "--labeled", "40"], "labeled = 40: expected less than the 40 images"),
+        ("mnist5k", ["--labeled", "0"], "labeled = 0: expected a number of images above 0"),
+        ("mnist5k", ["--labeled", "20", "--subset-seed", "-1"], "subset_seed = -1: expected a number from 0"),
+        ("mnist5k", ["--subset-seed", "1"], "subset_seed = [1]: expected nothing, without labeled"),
+    ],
+)
+def test_a_wrong_subset_is_answered_in_one_line(load, sources, tmp_path, capsys, name, arguments, answer):
+    assert load(name).main(["--out", str(tmp_path / "out"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {answer}") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("labeled", [1.5, True, "20", [20, 2.0]])
+def test_from_python_only_whole_numbers_of_images_are_taken(load, sources, tmp_path, labeled):
+    with pytest.raises(ValueError, match=r"labeled = .*: expected a number of images above 0"):
+        load("mnist5k").convert(tmp_path / "out", labeled=labeled)
+
+
+# ---------------------------------------------------------------- any other data set
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Ten images, the first two without a box."""
+    content = {
+        "info": {"year": 2017},
+        "images": [dict(id=50 + index, file_name=f"{index:03d}.jpg", height=9, width=9) for index in range(10)],
+        "annotations": [
+            dict(id=index, image_id=50 + index, bbox=[0, 0, 1, 1], category_id=1) for index in range(2, 10)
+        ],
+        "categories": [dict(id=1, name="cat")],
+    }
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def few_labels(load, *arguments: object) -> int:
+    return load("few_labels").main([str(word) for word in arguments])
+
+
+def test_images_without_boxes_are_never_among_the_labelled(load, coco, tmp_path):
+    assert few_labels(load, coco, "--labeled", 7, "--out", tmp_path / "out") == 0
+    whole = json.loads(coco.read_text())
+    labeled, rest = (
+        json.loads((tmp_path / "out" / f"train_7_seed0_{kind}.json").read_text()) for kind in ("labeled", "unlabeled")
+    )
+    assert len(labeled["images"]) == len(labeled["annotations"]) == 7 and labeled["info"] == whole["info"]
+    assert [image["id"] for image in rest["images"]][:2] == [50, 51] and len(rest["images"]) == 3
+    assert all(box in whole["annotations"] for box in labeled["annotations"]) and rest["annotations"] == []
+
+
+def test_a_list_of_names_and_a_folder_draw_the_same(load, tmp_path):
+    folder = tmp_path / "train"
+    (folder / "town").mkdir(parents=True)
+    for index in range(8):
+        (folder / "town" / f"{index}_leftImg8bit.png").touch()
+    (folder / "town" / "._0_leftImg8bit.png").touch()
+    (tmp_path / "train.txt").write_text("".join(f"town/{index}\n" for index in range(8)))
+    out = ["--labeled", 3, "--out"]
+    assert few_labels(load, folder, "--suffix", "_leftImg8bit.png", *out, tmp_path / "a") == 0
+    assert few_labels(load, tmp_path / "train.txt", *out, tmp_path / "b") == 0
+    for kind, count in (("labeled", 3), ("unlabeled", 5)):
+        lines = (tmp_path / "a" / f"train_3_seed0_{kind}.txt").read_text()
+        assert lines == (tmp_path / "b" / f"train_3_seed0_{kind}.txt").read_text() and lines.count("\n") == count
+
+
+def repeated(coco: Path) -> object:
+    content = json.loads(coco.read_text())
+    return {**content, "images": content["images"] + content["images"][:1]}
+
+
+def leaving(coco: Path) -> object:
+    content = json.loads(coco.read_text())
+    content["images"][3]["file_name"] = "../../003.jpg"
+    return content
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("", "expected COCO json"),
+        ("[" * 100000, "expected COCO json"),
+        ("[]", "the lists 'images' and 'annotations'"),
+        ('{"images": [], "annotations": {}}', "the lists 'images' and 'annotations'"),
+        ('{"images": [1], "annotations": []}', r"images\[0\].id = None"),
+        ('{"images": [{"id": 1, "file_name": 3}], "annotations": []}', r"images\[0\].file_name = 3"),
+        ('{"images": [], "annotations": [{}]}', r"annotations\[0\].image_id = None"),
+        (repeated, "an id of its own for every image"),
+        (leaving, "'../../003.jpg': expected images inside their folder"),
+    ],
+)
+def test_a_json_file_that_is_none_of_cocos_is_refused_in_one_line(load, coco, tmp_path, capsys, text, answer):
+    coco.write_text(json.dumps(text(coco)) if callable(text) else text)
+    assert few_labels(load, coco, "--labeled", 1, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and re.search(answer, error) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../a", "a/../../b", "C:\\a", "\\\\host\\a", "a\x1b[2J", "a\u202eb"])
+def test_names_that_leave_the_folder_or_hide_are_refused(load, tmp_path, capsys, name):
+    (tmp_path / "train.txt").write_text(f"x\n{name}\n", encoding="utf-8")
+    assert few_labels(load, tmp_path / "train.txt", "--labeled", 1, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.strip().isprintable() and not (tmp_path / "out").exists()
+
+
+def test_links_that_lead_out_of_a_folder_are_refused(load, tmp_path, capsys):
+    (tmp_path / "secret.png").touch()
+    for kind in ("file", "folder"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (folder / "a.png").touch()
+        (folder / "b.png").symlink_to(tmp_path / "secret.png" if kind == "file" else tmp_path)
+        assert few_labels(load, folder, "--labeled", 1, "--out", tmp_path / "out") == 2
+        error = capsys.readouterr().err
+        assert "no link" in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("source", ["nothing.json", "nothing.txt", "nothing", "empty", "mixed"])
+def test_a_source_without_images_is_answered_in_one_line(load, tmp_path, capsys, source):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed").mkdir()
+    for suffix in (".png", ".jpg"):
+        (tmp_path / "mixed" / f"a{suffix}").touch()
+    assert few_labels(load, tmp_path / source, "--labeled", 1, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: s") and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_it_runs_as_a_script_from_anywhere(coco, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(CONVERTERS.parents[1])}
+    command = [sys.executable, str(CONVERTERS / "few_labels.py"), str(coco), "--labeled", "2", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "out" / "train_2_seed0_labeled.json").is_file(), done.stderr
+
+
+# ---------------------------------------------------------------- the task libraries
+
+
+def test_the_task_libraries_read_the_subsets(load, scenes, sources, tmp_path):
+    for package in ("mmcv", "mmseg", "mmdet", "mmpretrain"):
+        pytest.importorskip(package)
+    from mmdet.datasets import CocoDataset
+    from mmpretrain.datasets import CustomDataset
+    from mmseg.datasets import BaseSegDataset
+
+    classes = tuple(str(digit) for digit in range(10))
+    for kind, count in (("labeled", 5), ("unlabeled", 19)):
+        masks = BaseSegDataset(
+            data_root=str(scenes),
+            ann_file=f"splits/train_5_seed0_{kind}.txt",
+            data_prefix={"img_path": "images/train", "seg_map_path": "annotations/train"},
+            img_suffix=".png",
+            seg_map_suffix=".png",
+            pipeline=[],
+        )
+        boxes = CocoDataset(
+            data_root=str(scenes),
+            ann_file=f"splits/instances_train_5_seed0_{kind}.json",
+            data_prefix={"img": "images/train/"},
+            metainfo={"classes": classes},
+            filter_cfg={"filter_empty_gt": kind == "labeled"},
+            pipeline=[],
+        )
+        assert len(masks) == len(boxes) == count
+        paths = [sorted(Path(dataset.get_data_info(i)["img_path"]) for i in range(count)) for dataset in (masks, boxes)]
+        assert paths[0] == paths[1] and all(path.is_file() for path in paths[0])
+        assert all(bool(boxes.get_data_info(i)["instances"]) == (kind == "labeled") for i in range(count))
+    mnist = load("mnist5k").convert(tmp_path / "mnist", labeled=20)
+    labeled = CustomDataset(
+        data_root=str(mnist), ann_file="splits/train_20_seed0_labeled.txt", data_prefix="train", classes=classes
+    )
+    assert sorted(labeled.get_gt_labels()) == sorted(np.repeat(np.arange(10), 2))
+    rest = CustomDataset(
+        data_root=str(mnist), ann_file="splits/train_20_seed0_unlabeled.txt", data_prefix="train", with_label=False
+    )
+    assert len(rest) == 60 and all(Path(rest.get_data_info(i)["img_path"]).is_file() for i in range(60))
