@@ -54,9 +54,14 @@ def subsets(labeled: int | Sequence[int] | None, subset_seed: int | Sequence[int
 def _numbers(key: str, value: Any, least: int, allowed: str) -> list[int]:
     values = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
     for number in values:
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ConfigError(key, number, allowed)
+        check_number(key, number, least, allowed)
     return list(dict.fromkeys(values))
+
+
+def check_number(key: str, value: Any, least: int, allowed: str) -> None:
+    """Refuse what is not a whole number from ``least`` on; the message says what is ``allowed``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(key, value, allowed)
 
 
 def draw(
