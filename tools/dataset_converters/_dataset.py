@@ -157,9 +157,14 @@ def _state(root: Path, head: dict[str, Any]) -> str:
     return "sound" if tree == tree_sha256(root) else "damaged"
 
 
-def run(convert: Callable[..., Path], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
+def run(
+    convert: Callable[..., Path],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+    out_help: str = "the folder to write",
+) -> int:
     """Run a converter from the command line: mistakes are answered with one line and exit code 2."""
-    parser.add_argument("--out", required=True, help="the folder to write")
+    parser.add_argument("--out", required=True, help=out_help)
     arguments = vars(parser.parse_args(argv))
     try:
         convert(**arguments)
