@@ -202,6 +202,9 @@ def test_lists_are_added_to_a_data_set_that_is_there(load, longer, tmp_path, cap
     root = converter.convert(tmp_path / "CamVid", longer, labeled=2)
     assert "already there" in capsys.readouterr().out and load("_dataset").tree_sha256(root) == checksum
     assert len(listed(root, "train_2_seed0_labeled.txt")) == 2
+    paths = (root / "train_2_seed0_unlabeled_images.txt").read_text().splitlines()
+    assert paths and paths == [f"train/{name}.png" for name in listed(root, "train_2_seed0_unlabeled.txt")]
+    assert all((root / path).is_file() for path in paths)
 
 
 # ---------------------------------------------------------------- mistakes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import hashlib
 import json
 import os
@@ -142,11 +143,11 @@ def test_the_draw_is_the_order_of_a_hash_that_every_machine_has(scenes):
 
 def test_further_subsets_are_added_to_a_data_set_that_is_there(load, scenes, capsys):
     checksum = load("_dataset").tree_sha256(scenes)
-    before = {path.name for path in (scenes / "splits").iterdir()}
+    before = {path.name for path in [*scenes.iterdir(), *(scenes / "splits").iterdir()]}
     inode = scenes.stat().st_ino
     load("digit_scenes").convert(scenes, train=24, val=4, labeled=7)
-    after = {path.name for path in (scenes / "splits").iterdir()}
-    assert len(after - before) == 4 and before < after and scenes.stat().st_ino == inode
+    after = {path.name for path in [*scenes.iterdir(), *(scenes / "splits").iterdir()]}
+    assert len(after - before) == 5 and before < after and scenes.stat().st_ino == inode
     assert load("_dataset").tree_sha256(scenes) == checksum and "already there" in capsys.readouterr().out
 
 
@@ -156,6 +157,39 @@ def test_a_damaged_list_is_mended_by_the_same_command(load, scenes):
     path.write_text(whole[:9])
     load("digit_scenes").convert(scenes, train=24, val=4, labeled=5)
     assert path.read_text() == whole
+
+
+@pytest.mark.parametrize("name", ["digit_scenes", "mnist5k"])
+def test_the_paths_of_the_unlabelled_images_lead_down_from_the_list(load, sources, tmp_path, name):
+    sizes = {"train": 24, "val": 4} if name == "digit_scenes" else {}
+    root = load(name).convert(tmp_path / "data", labeled=10, **sizes)
+    path = root / "train_10_seed0_unlabeled_images.txt"
+    paths = path.read_text().splitlines()
+    assert all((path.parent / line).is_file() and ".." not in line for line in paths)
+    names = [Path(line).stem for line in listed(root, "train_10_seed0_unlabeled.txt")]
+    assert [Path(line).stem for line in paths] == names
+
+
+def test_what_a_killed_run_left_of_a_list_is_no_damage(load, scenes, capsys):
+    for folder in (scenes, scenes / "splits"):
+        (folder / ".train_9_seed0_unlabeled.txt.partial").write_text("0000")
+    (scenes / ".train_9_seed0_unlabeled.txt.partial").rename(scenes / ".train_9_seed0_unlabeled_images.txt.partial")
+    load("digit_scenes").convert(scenes, train=24, val=4, labeled=9)
+    assert "already there" in capsys.readouterr().out and not list(scenes.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("name", ["splits", "splits/.train_5_seed0_labeled.txt.partial"])
+def test_lists_are_never_written_through_a_link(load, scenes, tmp_path, name):
+    other = tmp_path / "precious"
+    if name == "splits":
+        (scenes / name).rename(other)
+    else:
+        other.write_text("precious")
+    (scenes / name).symlink_to(other)
+    before = other.read_text() if other.is_file() else sorted(path.stat().st_mtime_ns for path in other.iterdir())
+    code = load("digit_scenes").main(["--out", str(scenes), "--train", "24", "--val", "4", "--labeled", "5"])
+    after = other.read_text() if other.is_file() else sorted(path.stat().st_mtime_ns for path in other.iterdir())
+    assert before == after and code == (2 if name == "splits" else 0)
 
 
 def test_a_file_of_the_users_among_the_lists_is_not_lost(load, scenes, sources):
@@ -205,6 +239,13 @@ def test_a_wrong_subset_is_answered_in_one_line(load, sources, tmp_path, capsys,
 def test_from_python_only_whole_numbers_of_images_are_taken(load, sources, tmp_path, labeled):
     with pytest.raises(ValueError, match=r"labeled = .*: expected a number of images above 0"):
         load("mnist5k").convert(tmp_path / "out", labeled=labeled)
+
+
+@pytest.mark.parametrize("name", ["_blocks", "_lists", "_mnist", "_subsets", "_mobilenetv2"])
+def test_the_examples_in_the_docstrings_are_true(load, monkeypatch, name):
+    monkeypatch.syspath_prepend(str(CONVERTERS.parent / "model_converters"))
+    done = doctest.testmod(load(name))
+    assert done.attempted and not done.failed
 
 
 # ---------------------------------------------------------------- any other data set

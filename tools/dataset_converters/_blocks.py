@@ -62,7 +62,7 @@ def take(
 
     Example:
         >>> take([["a_1", "a_2", "a_3", "a_4"]], 1, seed=0, use="labeled", gap=1)
-        (['a_1'], [['a_3', 'a_4']])
+        (['a_4'], [['a_1', 'a_2']])
     """
     taken: list[str] = []
     left: list[list[str]] = []

@@ -3,8 +3,8 @@
 A converter writes into a hidden folder beside the target, which is renamed when
 it is complete. ``manifest.json`` keeps the parameters and a checksum of every
 byte, by which a later run recognises a sound data set and a damaged one. Lists
-of subsets lie in ``splits``, beside the images and not in the checksum: more of
-them can be added to a data set that is there.
+of subsets are not in the checksum: more of them can be added to a data set that
+is there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ MANIFEST = "manifest.json"
 SPLITS = "splits"
 CAMVID = {f"{split}{part}" for split in ("train", "val", "test") for part in ("", "annot")}
 ENTRIES = {"annotations", "images", "meta", SPLITS, MANIFEST, *CAMVID}
-LIST_NAME = re.compile(r"\w+_seed\d+(_(un)?labeled)?\.(txt|json)")
+# Lists that the task libraries read as ``ann_file``; and lists of paths, which lead nowhere but down from the top.
+LIST = re.compile(rf"{SPLITS}/\w+_seed\d+(_(un)?labeled)?\.(txt|json)|\w+_seed\d+_unlabeled_images\.txt")
 
 
 def tree_sha256(root: Path) -> str:
@@ -45,10 +46,16 @@ def tree_sha256(root: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).as_posix()):
-        if path.is_file() and path != root / MANIFEST and path.parent != root / SPLITS:
+        if path.is_file() and path != root / MANIFEST and not _is_list(path, root):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+def _is_list(path: Path, root: Path) -> bool:
+    """Whether a file is a list of a subset, or what is left of writing one."""
+    final = path.with_name(path.name.removeprefix(".").removesuffix(".partial"))
+    return bool(LIST.fullmatch(final.relative_to(root).as_posix()))
 
 
 def build(
@@ -70,7 +77,7 @@ def build(
         params (dict): What the data set depends on.
         wheels (Iterable[Wheel]): Where its images come from.
         write (Callable): Fills an empty folder and returns what it holds, by split.
-        lists (Callable): Content, by file name, of the lists to write into ``splits``, given the folder.
+        lists (Callable): Content of the lists to write, by path inside the folder that it is given.
 
     Returns:
         Path: The folder.
@@ -86,7 +93,7 @@ def build(
     with _lock(root):
         state = _state(root, head)
         if state == "sound":
-            write_files(root / SPLITS, lists(root))
+            write_files(root, lists(root))
             print(f"{name}: already there, checksums match: {out}")
             return root
         if state != "absent":
@@ -98,7 +105,7 @@ def build(
             partial.mkdir()
             splits = write(partial)
             manifest = {**head, "splits": splits, "tree_sha256": tree_sha256(partial)}
-            write_files(partial / SPLITS, lists(partial))
+            write_files(partial, lists(partial))
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             shutil.rmtree(old, ignore_errors=True)
             if root.exists():
@@ -117,14 +124,16 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 
     Args:
         folder (Path): Made where there is something to write.
-        files (Mapping[str, str]): Content by name; a file that is there is replaced.
+        files (Mapping[str, str]): Content by path inside the folder; a file that is there is replaced.
     """
     for name, content in files.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{name}.partial"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.partial")
+        temporary.unlink(missing_ok=True)  # a link would lead elsewhere
         try:
             temporary.write_bytes(content.encode())
-            os.replace(temporary, folder / name)
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -139,10 +148,13 @@ def _state(root: Path, head: dict[str, Any]) -> str:
     """What lies at ``root``: 'absent', 'sound', or the reason why it is made again."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return "absent"
-    if not (root / MANIFEST).is_file() or {path.name for path in root.iterdir()} - ENTRIES:
+    others = [path for path in root.iterdir() if path.name not in ENTRIES and not _is_list(path, root)]
+    if not (root / MANIFEST).is_file() or others:
         raise ConfigError("out", str(root), "a new folder, or one that holds nothing but this data set")
+    if (root / SPLITS).is_symlink():
+        raise ConfigError("out", str(root / SPLITS), "a folder inside the data set", "it is a link")
     for path in (root / SPLITS).glob("*"):
-        if not LIST_NAME.fullmatch(path.name.removeprefix(".").removesuffix(".partial")):
+        if not _is_list(path, root):
             raise ConfigError("out", str(path), "lists of subsets alone in this folder", "put your own file elsewhere")
     try:
         manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ def name_lists(stem: str, names: Sequence[str], draws: Draws, where: str) -> dic
 
     Example:
         >>> name_lists("train", ["a", "b"], [(1, 0)], "images")
-        {'train_1_seed0_labeled.txt': 'b\\n', 'train_1_seed0_unlabeled.txt': 'a\\n'}
+        {'train_1_seed0_labeled.txt': 'a\\n', 'train_1_seed0_unlabeled.txt': 'b\\n'}
     """
     check_names(names, where)
     return _files(stem, draws, lambda *drawn: draw(names, *drawn, where=where), names, names)
@@ -101,6 +101,31 @@ def coco_lists(stem: str, content: Any, draws: Draws, where: str) -> dict[str, s
             text = json.dumps({**content, "images": part, "annotations": kept})
             files[f"{subset_name(stem, count, seed, kind)}.json"] = text + "\n"
     return files
+
+
+def in_data_set(files: Mapping[str, str], prefix: str, suffix: str) -> dict[str, str]:
+    """Where the lists lie in a data set: in ``splits``; and at its top the paths of the unlabelled images.
+
+    ``UnlabeledDataset``, and ``--unlabeled``, take the paths of a list from the list's folder, and none that leave it.
+
+    Args:
+        files (Mapping[str, str]): Content by file name.
+        prefix (str): What comes before a name in the unlabelled lists to make it a path from the top.
+        suffix (str): What comes after it.
+
+    Returns:
+        dict[str, str]: Content by path.
+
+    Example:
+        >>> in_data_set({"train_1_seed0_unlabeled.txt": "a\\n"}, "train/", ".png")
+        {'splits/train_1_seed0_unlabeled.txt': 'a\\n', 'train_1_seed0_unlabeled_images.txt': 'train/a.png\\n'}
+    """
+    placed = {f"splits/{name}": content for name, content in files.items()}
+    for name, content in files.items():
+        if name.endswith("_unlabeled.txt"):
+            paths = [f"{prefix}{line}{suffix}\n" for line in content.splitlines()]
+            placed[f"{name.removesuffix('.txt')}_images.txt"] = "".join(paths)
+    return placed
 
 
 def _coco_parts(content: Any, where: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -85,7 +85,7 @@ def draw(
 
     Example:
         >>> draw(["a", "b", "c", "d"], 2, seed=0, classes=[0, 0, 1, 1])
-        [1, 3]
+        [0, 3]
     """
     if count >= len(names):
         raise ConfigError("labeled", count, f"less than the {len(names)} images of {where}")

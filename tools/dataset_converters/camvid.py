@@ -20,6 +20,7 @@ from tqdm import tqdm
 from _blocks import take, videos
 from _camvid_source import SPLITS, pairs, read_image, read_labels, sha256
 from _dataset import build, run
+from _lists import in_data_set
 from _subsets import add_arguments, check_number, subset_name, subsets
 from mmdist.errors import ConfigError
 
@@ -50,7 +51,8 @@ def convert(
         seed (int): Draws the teacher's frames.
         labeled (int | Sequence[int] | None): Lists so many training frames, of those left for the student, as those
             that keep their labels, and the others: ``train_<N>_seed<S>_{labeled,unlabeled}.txt``, or, with a teacher,
-            ``student_<N>_seed<S>_<N>_seed<S>_{labeled,unlabeled}.txt``. Several numbers: lists for each.
+            ``student_<N>_seed<S>_<N>_seed<S>_{labeled,unlabeled}.txt``; and, at the top, the
+            paths of the unlabelled ones, ``..._unlabeled_images.txt``. Several numbers: lists for each.
         subset_seed (int | Sequence[int] | None): Draws those frames; several seeds: lists for each. None: seed 0.
 
     Returns:
@@ -68,8 +70,9 @@ def convert(
     if root.is_relative_to(source) or source.is_relative_to(root):
         raise ConfigError("out", str(out), "a folder outside the source")
     lists = split_lists([name for name, *_ in found["train"]], teacher, seed, subsets(labeled, subset_seed))
+    placed = in_data_set(lists, "train/", ".png")
     params = {"source_sha256": sha256(path for files in found.values() for _, *paths in files for path in paths)}
-    return build(out, "camvid", VERSION, params, [], lambda root: _write(root, found), lambda root: lists)
+    return build(out, "camvid", VERSION, params, [], lambda root: _write(root, found), lambda root: placed)
 
 
 def split_lists(

