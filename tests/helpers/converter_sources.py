@@ -49,8 +49,24 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture
-def sources(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """Small archives in the place of the real wheels, and what was put into them."""
+def sources(load, archives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Small archives in the place of the real wheels; what was put into them."""
+    folder, content = archives
+    monkeypatch.setattr(load("_wheels"), "fetch", lambda wheel: folder / f"{wheel.project}.zip")
+    monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "cache"))
+    return content
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """The folder with the archives, made once, and what was put into them."""
+    folder = tmp_path_factory.mktemp("archives")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(CONVERTERS))
+        return folder, _write_archives(folder, importlib.import_module)
+
+
+def _write_archives(folder: Path, load: Callable[[str], ModuleType]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(7)
     digits = np.zeros((100, 28, 28), dtype=np.uint8)
     digits[:, 6:22, 8:20] = rng.integers(0, 256, (100, 16, 12))
@@ -91,9 +107,7 @@ def sources(load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         members["deepforest"][f"deepforest/data/{name}.png"] = png(photograph)
         members["deepforest"][f"deepforest/data/{name}.xml"] = boxes_xml(boxes)
     for project, content in members.items():
-        with zipfile.ZipFile(tmp_path / f"{project}.zip", "w") as archive:
+        with zipfile.ZipFile(folder / f"{project}.zip", "w") as archive:
             for name, data in content.items():
                 archive.writestr(name, data)
-    monkeypatch.setattr(load("_wheels"), "fetch", lambda wheel: tmp_path / f"{wheel.project}.zip")
-    monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "cache"))
     return {"digits": digits, "labels": labels, "microscopy": microscopy, "nuclei": nuclei, **forest}

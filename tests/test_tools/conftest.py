@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.converter_sources import load, sources
+from helpers.converter_sources import archives, load, sources
 from helpers.env_checkout import checkout, compiler, user_cache
 
-__all__ = ["checkout", "compiler", "load", "sources", "user_cache"]
+__all__ = ["archives", "checkout", "compiler", "load", "sources", "user_cache"]

@@ -329,6 +329,22 @@ def test_a_json_file_that_is_none_of_cocos_is_refused_in_one_line(load, coco, tm
     assert error.count("\n") == 1 and re.search(answer, error) and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["train.json", "manifest.json"])
+def test_deep_nesting_ends_no_process_whose_recursion_limit_was_raised(tmp_path, name):
+    (tmp_path / name).write_text("[" * 3_000_000)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); sys.setrecursionlimit(10**9); import mmdist.errors, {} as tool"
+    calls = {
+        "train.json": code.format("few_labels")
+        + "; sys.exit(tool.main([sys.argv[2], '--labeled', '1', '--out', 'x']))",
+        "manifest.json": code.format("_dataset") + "; from pathlib import Path; print(tool._state(Path('.'), {}))",
+    }
+    environment = {**os.environ, "PYTHONPATH": str(CONVERTERS.parents[1])}
+    command = [sys.executable, "-c", calls[name], str(CONVERTERS), name]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == (2 if name == "train.json" else 0), done.stderr[-300:]
+    assert "nested too deeply" in done.stderr if name == "train.json" else done.stdout == "damaged\n"
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../a", "a/../../b", "C:\\a", "\\\\host\\a", "a\x1b[2J", "a\u202eb"])
 def test_names_that_leave_the_folder_or_hide_are_refused(load, tmp_path, capsys, name):
     (tmp_path / "train.txt").write_text(f"x\n{name}\n", encoding="utf-8")

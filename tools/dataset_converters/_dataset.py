@@ -119,6 +119,25 @@ def build(
     return root
 
 
+def read_json(path: Path) -> Any:
+    """The content of a json file, whatever is in it.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no json, or nested so deeply that no data set's is.
+    """
+    text = path.read_text(encoding="utf-8")
+    limit = sys.getrecursionlimit()
+    try:
+        # A library may have raised the limit, and then the parser of CPython 3.11 would end the process.
+        sys.setrecursionlimit(min(limit, 1000))
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write text files, each of them whole or not at all.
 
@@ -157,7 +176,7 @@ def _state(root: Path, head: dict[str, Any]) -> str:
         if not _is_list(path, root):
             raise ConfigError("out", str(path), "lists of subsets alone in this folder", "put your own file elsewhere")
     try:
-        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(root / MANIFEST)
         found = {key: manifest[key] for key in head}
         tree = manifest["tree_sha256"]
     except (ValueError, TypeError, KeyError):

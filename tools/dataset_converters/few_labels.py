@@ -11,12 +11,12 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from _dataset import run, write_files
+from _dataset import read_json, run, write_files
 from _lists import coco_lists, image_names, line_lists, name_lists
 from _subsets import add_arguments, subsets
 from mmdist.errors import ConfigError
@@ -52,12 +52,14 @@ def convert(
     """
     path, folder = Path(source).expanduser(), Path(out).expanduser()
     draws = subsets(labeled, subset_seed)
+    if not draws:
+        raise ConfigError("labeled", labeled, "a number of images above 0")
     if path.is_dir():
         files = name_lists(path.resolve().name, image_names(path, suffix), draws, str(path))
     elif path.suffix == ".json":
-        files = coco_lists(path.stem, _read_json(path), draws, str(path))
+        files = coco_lists(path.stem, _read(path, read_json, "COCO json"), draws, str(path))
     elif path.suffix == ".txt":
-        lines = [line.strip() for line in _read(path).splitlines()]
+        lines = [line.strip() for line in _read(path, _text, "text in UTF-8").splitlines()]
         files = line_lists(path.stem, [line for line in lines if line], draws, str(path))
     else:
         raise ConfigError("source", str(path), "a .json file, a .txt file or a folder that is there")
@@ -66,19 +68,16 @@ def convert(
     return folder
 
 
-def _read(path: Path) -> str:
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _read(path: Path, read: Callable[[Path], Any], what: str) -> Any:
     try:
-        return path.read_text(encoding="utf-8")
+        return read(path)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise ConfigError("source", str(path), "a file that can be read", reason) from error
-
-
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(_read(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ConfigError("source", str(path), "COCO json", str(error)) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError("source", str(path), what, reason) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
