@@ -207,6 +207,15 @@ def test_lists_are_added_to_a_data_set_that_is_there(load, longer, tmp_path, cap
     assert all((root / path).is_file() for path in paths)
 
 
+@pytest.mark.parametrize("name", ["images", "meta", "notes"])
+def test_what_camvid_has_not_at_its_top_is_the_users(load, source, tmp_path, name):
+    root = load("camvid").convert(tmp_path / "CamVid", source)
+    (root / name).mkdir()
+    with pytest.raises(ValueError, match="nothing but this data set"):
+        load("camvid").convert(root, source)
+    assert (root / name).is_dir()
+
+
 # ---------------------------------------------------------------- mistakes
 
 

@@ -192,6 +192,14 @@ def test_lists_are_never_written_through_a_link(load, scenes, tmp_path, name):
     assert before == after and code == (2 if name == "splits" else 0)
 
 
+@pytest.mark.parametrize("name", ["test", "trainannot", "train_5_seed0_labeled.txt", "my_unlabeled_images.txt"])
+def test_what_this_data_set_has_not_at_its_top_is_the_users(load, scenes, name):
+    (scenes / name).mkdir()
+    with pytest.raises(ValueError, match="nothing but this data set"):
+        load("digit_scenes").convert(scenes, train=12, val=4)
+    assert (scenes / name).is_dir()
+
+
 def test_a_file_of_the_users_among_the_lists_is_not_lost(load, scenes, sources):
     (scenes / "splits" / "mine.txt").write_text("000001\n")
     with pytest.raises(ValueError, match="lists of subsets alone"):

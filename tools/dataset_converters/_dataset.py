@@ -27,10 +27,10 @@ from _wheels import Wheel, cache_dir
 from mmdist.errors import ConfigError, MMDistError
 
 MANIFEST = "manifest.json"
-# All that any converter writes at the top of its folder: whatever else lies there is the user's.
 SPLITS = "splits"
-CAMVID = {f"{split}{part}" for split in ("train", "val", "test") for part in ("", "annot")}
-ENTRIES = {"annotations", "images", "meta", SPLITS, MANIFEST, *CAMVID}
+# All that a converter writes at the top of its folder: whatever else lies there is the user's.
+ENTRIES = {"annotations", "images", "meta", SPLITS, "train", "val", MANIFEST}
+CAMVID = {f"{split}{part}" for split in ("train", "val", "test") for part in ("", "annot")} | {SPLITS, MANIFEST}
 # Lists that the task libraries read as ``ann_file``; and lists of paths, which lead nowhere but down from the top.
 LIST = re.compile(rf"{SPLITS}/\w+_seed\d+(_(un)?labeled)?\.(txt|json)|\w+_seed\d+_unlabeled_images\.txt")
 
@@ -167,7 +167,8 @@ def _state(root: Path, head: dict[str, Any]) -> str:
     """What lies at ``root``: 'absent', 'sound', or the reason why it is made again."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return "absent"
-    others = [path for path in root.iterdir() if path.name not in ENTRIES and not _is_list(path, root)]
+    entries = CAMVID if head["dataset"] == "camvid" else ENTRIES
+    others = [path for path in root.iterdir() if path.name not in entries and not _is_list(path, root)]
     if not (root / MANIFEST).is_file() or others:
         raise ConfigError("out", str(root), "a new folder, or one that holds nothing but this data set")
     if (root / SPLITS).is_symlink():
