@@ -344,7 +344,8 @@ def test_deep_nesting_ends_no_process_whose_recursion_limit_was_raised(tmp_path,
     calls = {
         "train.json": code.format("few_labels")
         + "; sys.exit(tool.main([sys.argv[2], '--labeled', '1', '--out', 'x']))",
-        "manifest.json": code.format("_dataset") + "; from pathlib import Path; print(tool._state(Path('.'), {}))",
+        "manifest.json": code.format("_dataset")
+        + "; import pathlib; print(tool._state(pathlib.Path(), dict(dataset='x')))",
     }
     environment = {**os.environ, "PYTHONPATH": str(CONVERTERS.parents[1])}
     command = [sys.executable, "-c", calls[name], str(CONVERTERS), name]
