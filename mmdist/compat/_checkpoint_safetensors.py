@@ -128,7 +128,8 @@ def stamp(content: bytes) -> bytes:
     """
     start = 8 + int.from_bytes(content[:8], "little")
     head, data = json.loads(content[8:start]), content[start:]
-    head[METADATA] = {**_texts(head), DIGEST: digest(head, BytesIO(data))}
+    # The package writes its entries in an order of chance: sorted, the same weights make the same file.
+    head[METADATA] = dict(sorted({**_texts(head), DIGEST: digest(head, BytesIO(data))}.items()))
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of eight
     return len(text).to_bytes(8, "little") + text + data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,14 @@ def test_without_the_package_it_is_said_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setattr(_checkpoint_safetensors, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="pip install safetensors"):
         load_checkpoint_file(path)
+
+
+def test_the_order_of_the_metadata_does_not_change_the_file() -> None:
+    """The package writes it in the order of a hash table, which is another one in every process."""
+    data, heads = b"\0\0\0\0", []
+    for keys in (("b", "a", "format"), ("format", "b", "a")):
+        head = {"__metadata__": dict.fromkeys(keys, "x"), "w": dict(dtype="F32", shape=[1], data_offsets=[0, 4])}
+        text = json.dumps(head).encode()
+        heads.append(len(text).to_bytes(8, "little") + text + data)
+    assert heads[0] != heads[1]
+    assert _checkpoint_safetensors.stamp(heads[0]) == _checkpoint_safetensors.stamp(heads[1])

