@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.compat.inplace import disable_inplace
+from mmdist.errors import ConfigError
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
@@ -22,6 +23,7 @@ from mmdist.models.algorithms.watch import noted_versions, watchable
 from mmdist.models.input_channels import input_channels
 from mmdist.models.recorders.owners import tensors
 
+HEADS = ("decode_head", "auxiliary_head", "bbox_head", "mask_head", "head")
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
@@ -53,7 +55,14 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[b
     if not intact:
         disable_inplace(model)
     if look is not None:
-        look(complete)
+        try:
+            look(complete)
+        except ConfigError:  # KNet's head, for one, returns more in training
+            with suppress(Exception):
+                complete = False
+                probe(model, recorders, heads_train=True)
+                complete = True
+            look(complete)
     for recorder in recorders.recorders.values():
         recorder.reset_data_buffer()
 
@@ -101,26 +110,32 @@ def _picture(model: BaseModel) -> Tensor:
 
 
 @torch.no_grad()
-def probe(model: BaseModel, recorders: RecorderManager) -> list[tuple[Tensor, int]]:
+def probe(model: BaseModel, recorders: RecorderManager, heads_train: bool = False) -> list[tuple[Tensor, int]]:
     """Record one pass on an empty picture, in evaluation mode; nothing of the model changes.
 
     Args:
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it, all watchable.
+        heads_train (bool): Whether the heads take their way of training; norms and dropout never do.
 
     Returns:
         list[tuple[Tensor, int]]: The recorded tensors and the versions that they were recorded in.
     """
     sources = [recorder.source for recorder in recorders.recorders.values()]
-    with _evaluation(model), recorders, noted_versions(recorders) as noted:
+    with _evaluation(model, HEADS if heads_train else ()), recorders, noted_versions(recorders) as noted:
         forward_features(model, _picture(model), None, sources)
     return noted
 
 
 @contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
+def _evaluation(model: nn.Module, training: Sequence[str] = ()) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     model.eval()
+    for name in training:
+        part = getattr(model, name, None)
+        for module in part if isinstance(part, nn.ModuleList) else [part]:
+            if isinstance(module, nn.Module):
+                module.training = True
     try:
         yield
     finally:
