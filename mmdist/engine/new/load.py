@@ -20,6 +20,7 @@ from mmdist.engine.new.decisions import settle
 from mmdist.engine.new.dry import pictures, seed
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.passes import given, randomise
+from mmdist.engine.new.second_size import WHOLE, look_again
 from mmdist.engine.new.sides import TASKS, Side
 from mmdist.engine.new.watch import watch
 from mmdist.errors import ConfigError, MMDistError
@@ -27,7 +28,6 @@ from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
 
 LARGE = 256  # pixels of a side
-WHOLE = 128  # twice the coarsest stride of most models
 
 
 def load_plain(path: str, key: str) -> Config:
@@ -86,6 +86,7 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
         student_model = models["student"]  # which prepares the pictures for both
         batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
         sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
+        look_again(cfg, sides, training, size)
     return Pair(cfg, *sides, training, size, batch)
 
 

@@ -23,7 +23,7 @@ RECORDED = {
 CONNECTED = {
     "align": "a 1x1 convolution to the teacher's channels, then a resize; gone with the distiller",
     "regions": "the model's own classifier, on each region",
-    "resize": "the coarser map is enlarged to the finer one",
+    "resize": "the coarser map is enlarged to the finer one, in every batch",
 }
 ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 0.1
 
