@@ -122,6 +122,8 @@ def _model(wiring: Wiring, out: Path, teacher: str, teacher_ckpt: str | None, st
     }
     if teacher_ckpt:
         model["teacher_ckpt"] = local(teacher_ckpt, out)
+    if wiring.pair.teacher_size:
+        model["teacher_input_size"] = Noted(wiring.pair.teacher_size, "the student's batch is resized to it")
     if start:
         model["student_ckpt"] = Noted(local(start, out), "what the student starts from")
     if wiring.acclimated:

@@ -21,13 +21,16 @@ from mmdist.models.losses.levels import Maps
 from mmdist.models.recorders.owners import tensors
 
 
-def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: BaseModel) -> None:
+def shape_connectors(
+    distiller: BaseDistiller, student: BaseModel, teacher: BaseModel, teacher_size: tuple[int, int] | None = None
+) -> None:
     """Give every connector that has none its channels: those of the two records that its loss compares.
 
     Args:
         distiller (BaseDistiller): Its recorders are prepared.
         student (BaseModel): Run once on an empty picture, in evaluation mode; nothing of it changes.
         teacher (BaseModel): Likewise.
+        teacher_size (tuple[int, int], optional): Height and width of the teacher's picture, where it takes no other.
 
     Raises:
         ConfigError: The channels cannot be found this way, and the message says how to give them; or two connectors of
@@ -37,8 +40,8 @@ def shape_connectors(distiller: BaseDistiller, student: BaseModel, teacher: Base
     if all(use.connector.shaped for use in _aligned(distiller)):
         return
     try:
-        for side, model in (("student", student), ("teacher", teacher)):
-            _record_empty_picture(distiller, model, side)
+        for side, model, size in (("student", student, None), ("teacher", teacher, teacher_size)):
+            _record_empty_picture(distiller, model, side, size)
         for use in _aligned(distiller):
             if use.connector.shaped and not use.alone:  # what comes before it may change the channels
                 continue
@@ -203,10 +206,10 @@ def _channels(maps: Maps) -> list[int]:
     return [level.shape[1] for level in levels]
 
 
-def _record_empty_picture(distiller: BaseDistiller, model: BaseModel, side: str) -> None:
+def _record_empty_picture(distiller: BaseDistiller, model: BaseModel, side: str, size: tuple[int, int] | None) -> None:
     recorders = getattr(distiller, f"{side}_recorders")
     try:
-        probe(model, recorders)
+        probe(model, recorders, size)
     except MMDistError:
         raise
     except Exception as error:

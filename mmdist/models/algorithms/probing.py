@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.compat.inplace import disable_inplace
 from mmdist.models.algorithms.fusing import FusedNorms
+from mmdist.models.algorithms.input_size import declared_size
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.records import silent
@@ -25,7 +26,12 @@ from mmdist.models.recorders.owners import tensors
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
-def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[], None] | None = None) -> None:
+def keep_records(
+    model: BaseModel,
+    recorders: RecorderManager,
+    look: Callable[[], None] | None = None,
+    size: tuple[int, int] | None = None,
+) -> None:
     """Switch in-place modules off, unless a pass shows that they leave every record as it was.
 
     An activation in place overwrites what was recorded just before it. Where none does, it may stay: it saves a pass
@@ -35,6 +41,7 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[]
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it.
         look (Callable, optional): Called when the records of the pass are there, before they are let go.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
 
     Raises:
         ConfigError: Of ``look``.
@@ -43,7 +50,7 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[]
         disable_inplace(model)
         return
     try:
-        noted = probe(model, recorders)
+        noted = probe(model, recorders, size)
         intact = not silent(recorders) and all(tensor._version == version for tensor, version in noted)
     except Exception:  # a model that an empty picture is not enough for: then nothing is known
         intact = False
@@ -56,18 +63,19 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[]
 
 
 @torch.no_grad()
-def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
+def find_fusible(norms: FusedNorms, recorders: RecorderManager, size: tuple[int, int] | None = None) -> None:
     """Find the batch norms that the convolutions before them can compute; none where it cannot be tried out.
 
     Args:
         norms (FusedNorms): Of the teacher.
         recorders (RecorderManager): The teacher's, prepared for it.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
     """
     model = norms.model
     sources = [recorder.source for recorder in recorders.recorders.values()]
     if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
         return
-    picture = torch.rand_like(_picture(model).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
+    picture = torch.rand_like(_picture(model, size).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
 
     def features() -> Any:
         if not hasattr(model, ROI_HEAD):  # whose box head gets maps in the usual order; others were not tried out
@@ -90,27 +98,28 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
         recorder.reset_data_buffer()
 
 
-def _picture(model: BaseModel) -> Tensor:
-    parameter = next(model.parameters())
-    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
-    height, width = (size, size) if isinstance(size, int) else size
-    return parameter.new_zeros(1, input_channels(model), height, width)
+def _picture(model: BaseModel, size: tuple[int, int] | None = None) -> Tensor:
+    height, width = size or declared_size(model) or (SIDE, SIDE)
+    return next(model.parameters()).new_zeros(1, input_channels(model), height, width)
 
 
 @torch.no_grad()
-def probe(model: BaseModel, recorders: RecorderManager) -> list[tuple[Tensor, int]]:
+def probe(
+    model: BaseModel, recorders: RecorderManager, size: tuple[int, int] | None = None
+) -> list[tuple[Tensor, int]]:
     """Record one pass on an empty picture, in evaluation mode; nothing of the model changes.
 
     Args:
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it, all watchable.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
 
     Returns:
         list[tuple[Tensor, int]]: The recorded tensors and the versions that they were recorded in.
     """
     sources = [recorder.source for recorder in recorders.recorders.values()]
     with _evaluation(model), recorders, noted_versions(recorders) as noted:
-        forward_features(model, _picture(model), None, sources)
+        forward_features(model, _picture(model, size), None, sources)
     return noted
 
 
