@@ -13,6 +13,7 @@ from helpers.tiny_pairs import model_config, write_config
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmdist.engine.modules.main import list_modules
 from mmdist.engine.modules.pipeline import pipeline_size
 from mmdist.engine.new import new_config
 from mmdist.errors import ConfigError
@@ -43,6 +44,14 @@ def test_the_students_batch_is_resized_for_the_teacher(name: str, method: str, t
         runner = Runner.from_cfg(cfg)
         runner.train()
     assert all(torch.tensor(float(log.current())).isfinite() for log in runner.message_hub.log_scalars.values())
+
+
+def test_the_modules_of_such_a_teacher_are_listed_at_its_own_size(tmp_path: Path) -> None:
+    student, out = written(tmp_path, "student"), tmp_path / "out.py"
+    new_config(str(student), str(written(tmp_path, "teacher", fixed("TinyViT")[0])), "kd", str(out))
+    listed = list_modules(str(out))
+    assert listed.input_shape[2:] == (16, 16)  # the student's
+    assert listed.modules["teacher"]["backbone.patch_embed"].outputs == [[((), (2, 8, 16, 16))]]
 
 
 def test_an_input_size_that_suits_the_teacher_alone_changes_nothing_of_the_training(tmp_path: Path) -> None:
