@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from torch import nn
+
+from mmdist.functional import resize_images
+
+Preprocess = Callable[[Any, bool], Any]
 
 
-def teachers_preprocessor(algorithm: BaseModel) -> nn.Module:
+def teachers_preprocessor(algorithm: BaseModel) -> Preprocess:
     """What prepares the teacher's pictures: its own, or, where that says nothing of pictures, the student's.
 
     Args:
         algorithm (BaseModel): With a ``teacher``, and the student's ``data_preprocessor``.
 
     Returns:
-        nn.Module: A data preprocessor.
+        Preprocess: A data preprocessor, which also resizes for a teacher of another input size.
     """
     from mmdist.models.algorithms.normalisation import normalisation  # brings MMRazor along
 
     own = getattr(algorithm.teacher, "data_preprocessor", None)
-    return algorithm.data_preprocessor if normalisation(own) is None else own
+    preprocessor = algorithm.data_preprocessor if normalisation(own) is None else own
+    size = getattr(algorithm, "teacher_input_size", None)
+    if size is None:
+        return preprocessor
+
+    def prepare(batch: Any, training: bool) -> Any:
+        data = preprocessor(batch, training)
+        return {**data, "inputs": resize_images(data["inputs"], size)}
+
+    return prepare
 
 
 @torch.no_grad()
-def predict(model: BaseModel, preprocessor: nn.Module, batch: Any) -> Sequence:
+def predict(model: BaseModel, preprocessor: Preprocess, batch: Any) -> Sequence:
     """What a model predicts for a batch.
 
     Args:
         model (BaseModel): In evaluation mode.
-        preprocessor (nn.Module): Its data preprocessor.
+        preprocessor (Preprocess): Its data preprocessor.
         batch (Any): As it comes from the dataloader; predictions may be written into its data samples.
 
     Returns:

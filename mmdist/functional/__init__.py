@@ -11,6 +11,7 @@ from mmdist.functional.divergence import dckd_loss, dkd_loss, kd_loss, nkd_loss
 from mmdist.functional.labels import nearest_labels
 from mmdist.functional.regions import pool_regions, region_labels, sdd_loss
 from mmdist.functional.relation import acclimation_loss, channel_relation_loss, dist_loss, spatial_relation_loss
+from mmdist.functional.resizing import resize_images, resize_maps
 
 __all__ = [
     "acclimation_loss",
@@ -28,6 +29,8 @@ __all__ = [
     "rdd_relative_mask",
     "rdd_teacher_weight",
     "region_labels",
+    "resize_images",
+    "resize_maps",
     "sdd_loss",
     "spatial_relation_loss",
 ]

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmdist.functional._confidence import check_label, confidence
 from mmdist.functional._divergence import divergence
 from mmdist.functional.checks import check_choice, check_non_negative, check_pair, compute_dtype, full_precision
+from mmdist.functional.resizing import resize_maps
 
 ACTIVATIONS = ("softmax", "sigmoid")
 KL_DIRECTIONS = ("aux_main", "main_aux")
@@ -69,7 +69,7 @@ def rdd_teacher_weight(
     with full_precision(main_t):
         main_t, aux_t = (z.to(compute_dtype(main_t)) for z in (main_t, aux_t))
         if main_t.ndim == 4 and aux_t.ndim == 4 and main_t.shape[:2] == aux_t.shape[:2]:
-            aux_t = _resize(aux_t, main_t.shape[2:], align_corners)
+            aux_t = resize_maps(aux_t, main_t.shape[2:], align_corners=align_corners)
         check_pair(main_t, aux_t, ("main_t", "aux_t"))
         log_p, log_q = aux_t.log_softmax(1), main_t.log_softmax(1)
         if kl_direction == "main_aux":
@@ -364,14 +364,8 @@ def _easiness(kl: Tensor, size: Sequence[int] | None, align_corners: bool) -> Te
             f"these have {negative.ndim - 1} spatial dimensions"
         )
     # What is lacking to 1 is resized: zeros stay zeros exactly, ones would not stay ones.
-    lacking = _resize(negative.expm1_().unsqueeze(1), size, align_corners).squeeze(1)
+    lacking = resize_maps(negative.expm1_().unsqueeze(1), size, align_corners=align_corners).squeeze(1)
     return lacking.add_(1).clamp_min_(0)
-
-
-def _resize(maps: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    if tuple(maps.shape[2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=align_corners)
 
 
 def _check_logits(name: str, logits: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,24 +15,32 @@ from helpers.tiny_run import ROOT, environment, write_run
 from mmdist.cli import train
 from mmdist.engine.config import load_config
 
-# It waits in the second epoch, or in the first one.
+# It waits in an epoch, or presses Ctrl-C itself.
 HOOK = """
-import os, time
+import os, signal, time
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class Waiting(Hook):
     def before_train_epoch(self, runner):
         if runner.epoch == int(os.environ.get('WAIT_IN', '-1')):
             open(os.path.join(os.getcwd(), 'waiting'), 'w').close()
             time.sleep(120)
+        if runner.epoch == int(os.environ.get('INTERRUPT_IN', '-1')):
+            os.kill(os.getpid(), signal.SIGINT)
+"""
+# In place of all that Python runs: what it was started with, word by word.
+WORDS = """
+import json, os, sys
+with open(os.environ['WORDS_TO'], 'w') as file:
+    json.dump(sys.orig_argv, file)
+os._exit(0)
 """
 
 
 def interrupted(folder: Path, *arguments: str, wait_in: int) -> list[str]:
     """The lines of stderr of a training that was interrupted in an epoch."""
-    (folder / "waiting").unlink(missing_ok=True)
     env = environment(WAIT_IN=str(wait_in), PYTHONPATH=f"{ROOT}:{folder}")
     command = [sys.executable, str(ROOT / "tools" / "train.py"), "my run.py", *arguments]
     process = subprocess.Popen(
@@ -45,31 +54,49 @@ def interrupted(folder: Path, *arguments: str, wait_in: int) -> list[str]:
     return error.splitlines()
 
 
+def typed(command: str, folder: Path) -> list[str]:
+    """The words of a Python that a shell starts; nothing of what it would do is done."""
+    (folder / "words").mkdir()
+    (folder / "words" / "sitecustomize.py").write_text(WORDS)
+    path = {"PYTHONPATH": str(folder / "words"), "PATH": "/usr/bin:/bin", "WORDS_TO": str(folder / "words.json")}
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment(**path), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "words.json").read_text())
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of two epochs, in the current folder."""
     config = write_run(tmp_path, epochs=2)
     hooks = "\ncustom_imports = dict(imports=['waiting_hook'])\ncustom_hooks = [dict(type='mmengine.Waiting')]\n"
     (tmp_path / "my run.py").write_text(config.read_text() + hooks)
     (tmp_path / "waiting_hook.py").write_text(HOOK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "0")
     return tmp_path
 
 
-def test_ctrl_c_in_a_training_names_the_command_that_goes_on(folder: Path) -> None:
+def test_ctrl_c_in_a_training_names_the_command_that_goes_on(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     hint = interrupted(folder, "--no-validate", wait_in=1)[-1]
     assert hint.startswith("interrupted; go on with: ")
-    env = environment(PYTHONPATH=f"{ROOT}:{folder}", PATH="/usr/bin:/bin")
-    command = hint.partition("go on with: ")[2]
-    done = subprocess.run(command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert "resumed epoch: 1, iter: 4" in done.stdout and (folder / "work_dirs" / "my run" / "epoch_2.pth").is_file()
+    program, script, *arguments = typed(hint.partition("go on with: ")[2], folder)
+    assert Path(program).samefile(sys.executable) and Path(script).samefile(ROOT / "tools" / "train.py")
+    assert train.main(arguments) == 0
+    assert "resumed epoch: 1, iter: 4" in capfd.readouterr().out
+    assert (folder / "work_dirs" / "my run" / "epoch_2.pth").is_file()
 
 
-def test_ctrl_c_before_the_first_checkpoint_promises_nothing(folder: Path) -> None:
+def test_ctrl_c_before_the_first_checkpoint_promises_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (folder / "work_dirs" / "my run").mkdir(parents=True)
     old = folder / "work_dirs" / "my run" / "epoch_1.pth"  # of another run, which this one does not go on from
     old.touch()
     old.with_name("last_checkpoint").write_text(str(old))
-    error = interrupted(folder, wait_in=0)[-1]
+    monkeypatch.setenv("INTERRUPT_IN", "0")
+    assert train.main(["my run.py"]) == 130
+    error = capfd.readouterr().err.splitlines()[-1]
     assert error.startswith("interrupted; ") and "--resume" not in error and "go on with" not in error
 
 

@@ -7,6 +7,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from helpers.forked import Done, Job, run_forked
 
 from mmdist.compat import multimodal, versions
 
@@ -30,34 +31,6 @@ for name in ("BlipCaption", "RAM"):
 """
 
 
-@pytest.fixture(autouse=True)
-def _stack() -> None:
-    pytest.importorskip("mmcv")
-    if None in (versions.installed("mmpretrain"), versions.installed("pycocotools")):
-        pytest.skip("needs mmpretrain and pycocotools")
-
-
-def test_beside_a_transformers_that_lacks_names_all_three_libraries_import(run_python, tmp_path: Path) -> None:
-    site = stubs.write_transformers(tmp_path / "site", "5.0.0", gone=("apply_chunking_to_forward",))
-    done = run_python(BUILD + "import mmdet.models, mmseg.models; print('imported')", path=site)
-    assert done.returncode == 0, done.stderr
-    state, blip, ram, imported = done.stdout.splitlines()
-    assert state == "False True True"
-    assert blip.startswith("UnusablePackageError") and "BlipCaption" in blip and ram.count("RAM") == 1
-    assert "apply_chunking_to_forward" in blip and "5.0.0" in blip and "pip install transformers==" in blip
-    assert imported == "imported"
-
-
-def test_a_transformers_that_raises_at_import_takes_no_library_along(run_python, tmp_path: Path) -> None:
-    text = "raise RuntimeError('built for another torch')"
-    site = stubs.write_package(tmp_path / "site", "transformers", "4.40.0", text)
-    done = run_python(BUILD + "import mmdet.models, mmseg.models; print('imported')", path=site)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "False True True"
-    assert "built for another torch" in done.stdout.splitlines()[1]
-    assert done.stdout.splitlines()[-1] == "imported"
-
-
 WHOLE = """
 import mmdist, mmpretrain.models
 from mmpretrain.registry import MODELS
@@ -65,23 +38,61 @@ from mmpretrain.utils import dependency
 print(dependency.WITH_MULTIMODAL, mmdist.compat.multimodal.active(), mmdist.compat.multimodal.needed())
 print(MODELS.get("BlipCaption").__module__, MODELS.get("OFA").__module__)
 """
+ALL_THREE = BUILD + "import mmdet.models, mmseg.models; print('imported')"
 
 
-def test_where_the_names_are_there_nothing_changes(run_python, tmp_path: Path) -> None:
-    site = stubs.write_transformers(tmp_path / "site", "4.30.0")
-    done = run_python(WHOLE, path=site)
+@pytest.fixture(autouse=True)
+def _stack() -> None:
+    pytest.importorskip("mmcv")
+    if None in (versions.installed("mmpretrain"), versions.installed("pycocotools")):
+        pytest.skip("needs mmpretrain and pycocotools")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """Processes beside several versions of transformers, by what is the matter with these."""
+    folder = tmp_path_factory.mktemp("sites")
+    text = "raise RuntimeError('built for another torch')"
+    sites = {
+        "lacks a name": stubs.write_transformers(folder / "a", "5.0.0", gone=("apply_chunking_to_forward",)),
+        "raises": stubs.write_package(folder / "b", "transformers", "4.40.0", text),
+        "whole": stubs.write_transformers(folder / "c", "4.30.0"),
+        "unfit": stubs.write_transformers(folder / "d", "5.0.0", unfit=("GenerationMixin",)),
+    }
+    codes = {"lacks a name": ALL_THREE, "raises": ALL_THREE}
+    jobs = {name: Job(codes.get(name, WHOLE), str(site)) for name, site in sites.items()}
+    return run_forked(jobs, tmp_path_factory.mktemp("forked"))
+
+
+def lines(done: Done) -> list[str]:
     assert done.returncode == 0, done.stderr
-    state, modules = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_beside_a_transformers_that_lacks_names_all_three_libraries_import(done: dict[str, Done]) -> None:
+    state, blip, ram, imported = lines(done["lacks a name"])
+    assert state == "False True True"
+    assert blip.startswith("UnusablePackageError") and "BlipCaption" in blip and ram.count("RAM") == 1
+    assert "apply_chunking_to_forward" in blip and "5.0.0" in blip and "pip install transformers==" in blip
+    assert imported == "imported"
+
+
+def test_a_transformers_that_raises_at_import_takes_no_library_along(done: dict[str, Done]) -> None:
+    said = lines(done["raises"])
+    assert said[0] == "False True True"
+    assert "built for another torch" in said[1]
+    assert said[-1] == "imported"
+
+
+def test_where_the_names_are_there_nothing_changes(done: dict[str, Done]) -> None:
+    state, modules = lines(done["whole"])
     assert state == "True False False"
     folder = "mmpretrain.models.multimodal"
     assert modules.split() == [f"{folder}.blip.blip_caption", f"{folder}.ofa.ofa"]
 
 
-def test_names_that_are_there_and_do_not_fit_switch_the_part_off_too(run_python, tmp_path: Path) -> None:
-    site = stubs.write_transformers(tmp_path / "site", "5.0.0", unfit=("GenerationMixin",))
-    done = run_python(WHOLE, path=site)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["False", "True", "True", *2 * ["mmdist.compat.multimodal"]]
+def test_names_that_are_there_and_do_not_fit_switch_the_part_off_too(done: dict[str, Done]) -> None:
+    assert " ".join(lines(done["unfit"])).split() == ["False", "True", "True", *2 * ["mmdist.compat.multimodal"]]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tiny_run import environment, run_tool, write_run
+from helpers.tiny_run import write_run
 
+from mmdist.cli import train
 from mmdist.engine import threads
 from mmdist.engine.threads import available_cpus, cgroup_limits, choose_threads, local_processes
 from mmdist.errors import ConfigError
@@ -135,18 +136,11 @@ def test_tools_get_the_same_threads_which_sleep_while_they_wait(restored: pytest
     assert threads.variables_for_tools(by_user) == {"OMP_WAIT_POLICY": "active"}
 
 
-def test_a_training_says_its_threads_once(tmp_path: Path) -> None:
-    config = write_run(tmp_path)
-    free = environment()
-    del free["OMP_NUM_THREADS"]
-    chosen = run_tool("train.py", config, "--no-validate", cwd=tmp_path, env=free)
-    assert chosen.returncode == 0, chosen.stderr
-    assert chosen.stdout.count("CPU threads: ") == 1
-
-
-def test_two_processes_say_it_once_and_mmengine_changes_nothing(tmp_path: Path) -> None:
-    config = write_run(tmp_path)
-    done = run_tool("dist_train.sh", config, 2, "--no-validate", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (done.stdout + done.stderr).count("CPU threads: 1 (OMP_NUM_THREADS)") == 1
-    assert "MKL_NUM_THREADS environment variable" not in done.stdout + done.stderr
+def test_a_training_says_its_threads_once(
+    restored: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    restored.setattr(threads, "get_device", lambda: "cpu")
+    restored.setenv("LOCAL_RANK", "0")
+    restored.chdir(tmp_path)
+    assert train.main([str(write_run(tmp_path)), "--no-validate"]) == 0
+    assert capfd.readouterr().out.count("CPU threads: ") == 1

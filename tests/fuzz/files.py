@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from fuzz.resumed_run import change_run, write_run
 
 EXTREMES = [0, 1, -1, 4, 127, 255, 65536, 2**27, 2**31 - 1, -(2**31), 2**40, 2**63 - 1, 2**64]
 NAMES = [
@@ -50,18 +51,24 @@ class Form:
         write (Callable[[], bytes]): A whole file.
         change (Callable[[bytes, random.Random], bytes]): Changes a file where its format is damaged most; checksums
             are made to fit.
-        command (tuple[str, ...]): The arguments of ``mmdist``; ``FILE`` stands for the file, ``OUT`` for what is to be
+        command (tuple[str, ...]): The arguments of the program; ``FILE`` stands for the file, ``OUT`` for what is to be
             written.
+        program (str): Module and function that take the arguments and return an exit code, by default ``mmdist``.
         beside (dict[str, str]): Other files that the command needs in the work dir, such as a config, by their names.
         writes (bool): The command may leave any files in the work dir, as a run does, and not just ``OUT``.
+        files (int): In a whole series; the more, the more there is in such a file that a command believes.
+        share (float): Of what is not damage but a change of the format.
     """
 
     suffix: str
     write: Callable[[], bytes]
     change: Callable[[bytes, random.Random], bytes]
     command: tuple[str, ...] = ("export", "FILE", "OUT")
+    program: str = "mmdist.cli.main:main"
     beside: dict[str, str] = field(default_factory=dict)
     writes: bool = False
+    files: int = 100
+    share: float = 0.6
 
 
 def checkpoint() -> dict:
@@ -208,21 +215,19 @@ FORMS: dict[str, Form] = {
     "zip": Form(".pth", write_torch, change_zip),
     "legacy": Form(".pth", lambda: write_torch(new=False), change_legacy),
     "safetensors": Form(".safetensors", write_safetensors, change_safetensors),
+    "run": Form(
+        ".pth", write_run, change_run, ("FILE",), program="fuzz.resumed_run:main", writes=True, files=600, share=0.8
+    ),
 }
 
 
-def fuzzed(number: int, seed: int = 0) -> tuple[str, bytes]:
-    """One file.
+def fuzzed(name: str, number: int, seed: int = 0) -> bytes:
+    """The content of one file.
 
     Args:
+        name (str): Its format, a key of :data:`FORMS`.
         number (int): Which.
         seed (int): Of the whole series.
-
-    Returns:
-        tuple[str, bytes]: Its format, a key of :data:`FORMS`, and its content.
     """
-    rng = random.Random(f"{seed}.{number}")
-    name = list(FORMS)[number % len(FORMS)]
-    form = FORMS[name]
-    data = form.write()
-    return name, (form.change if rng.random() < 0.6 else damage)(data, rng)
+    rng, form = random.Random(f"{seed}.{name}.{number}"), FORMS[name]
+    return (form.change if rng.random() < form.share else damage)(form.write(), rng)

@@ -1,10 +1,12 @@
-"""Runs ``mmdist`` on files that may do anything, each in a child of its own with little memory and time.
+"""Runs programs on files that may do anything, each in a child of its own with little memory and time.
 
-``python sandbox.py FOLDER`` reads ``cases.json`` in the folder and writes ``report.json``: what went wrong, by case.
+``python sandbox.py FOLDER`` reads ``cases.json`` in the folder and writes ``report.json``: each case's exit code and
+what was wrong.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 MEMORY, SECONDS = 2**31, 20  # bytes above what the imports take; of computing
+LONGEST = 1500  # characters of a line that a person reads
 CANARY = bytes(range(0xC0, 0xE0)) * 2
 
 
@@ -27,8 +30,8 @@ def lay_canaries() -> list[bytearray]:
     return blocks[::2]
 
 
-def run(case: dict[str, Any], folder: Path) -> list[str]:
-    """One command in a child, and what was wrong with it."""
+def run(case: dict[str, Any], folder: Path) -> tuple[int | None, list[str]]:
+    """One command in a child: its exit code, and what was wrong with it."""
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -39,10 +42,10 @@ def run(case: dict[str, Any], folder: Path) -> list[str]:
     out = work / f"student{case['out']}"
     argv = [{"FILE": str(hostile), "OUT": str(out)}.get(word, word) for word in case["command"]]
     before = snapshot(folder)
-    status = in_child(argv, folder)
+    status = in_child(case["program"], argv, folder)
     problems = []
     if os.WIFSIGNALED(status):
-        return [f"ended by {signal.Signals(os.WTERMSIG(status)).name}"]
+        return None, [f"ended by {signal.Signals(os.WTERMSIG(status)).name}"]
     code = os.WEXITSTATUS(status)
     said, complained = ((folder / name).read_bytes().decode("utf-8", "replace") for name in ("stdout", "stderr"))
     if code == 0 and case["refused"]:
@@ -51,6 +54,8 @@ def run(case: dict[str, Any], folder: Path) -> list[str]:
         problems.append(f"exit code {code}: {complained[-500:]}")
     elif code == 2 and len(complained.splitlines()) != 1:
         problems.append(f"{len(complained.splitlines())} lines: {complained[:500]!r}")
+    elif code == 2 and len(complained) > LONGEST:
+        problems.append(f"{len(complained)} characters: {complained[:500]!r}")
     if not all(line.isprintable() for line in (said + complained).split("\n")):
         problems.append(f"not printable: {(said + complained)[:500]!r}")
     if (after := snapshot(folder)) != before:
@@ -64,10 +69,10 @@ def run(case: dict[str, Any], folder: Path) -> list[str]:
         problems.append("a file was written in spite of an error")
     if any(CANARY[:16] in text for text in (written, said.encode(), complained.encode())):
         problems.append("memory of the process is in an output")
-    return problems
+    return code, problems
 
 
-def in_child(argv: list[str], folder: Path) -> int:
+def in_child(program: str, argv: list[str], folder: Path) -> int:
     child = os.fork()
     if child:
         return wait(child)
@@ -80,9 +85,8 @@ def in_child(argv: list[str], folder: Path) -> int:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.chdir(folder / "work")
-        from mmdist.cli.main import main
-
-        code = main(argv)
+        module, _, name = program.partition(":")
+        code = getattr(importlib.import_module(module), name)(argv)
         sys.stdout.flush()
     except BaseException:
         traceback.print_exc()
@@ -111,14 +115,15 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 
 
 def main(folder: Path) -> None:
-    import mmdist.engine.export  # noqa: F401  (once for all children)
-
+    cases = json.loads((folder / "cases.json").read_text())
+    for name in ("mmdist.engine.export", *{case["program"].partition(":")[0] for case in cases}):
+        module = importlib.import_module(name)  # once for all children
+        getattr(module, "prepare", list)()
     (folder / "outside").mkdir()
     (folder / "outside" / "thesis.txt").write_text("three years of work")
     (folder / "thesis.txt").write_text("three years of work")
-    cases = json.loads((folder / "cases.json").read_text())
     kept = lay_canaries()
-    report = {case["name"]: problems for case in cases if (problems := run(case, folder))}
+    report = {case["name"]: run(case, folder) for case in cases}
     del kept
     (folder / "report.json").write_text(json.dumps(report))
 

@@ -45,6 +45,9 @@ def test_two_processes_train_a_config_for_gpus_on_the_cpu(folder: Path) -> None:
     state = checkpoint(folder / "run" / "epoch_1.pth")
     assert state["meta"]["iter"] == 2  # 8 images, 2 processes of 2
     assert "accuracy/top1" in output
+    # the number of threads is said once, and mmengine changes nothing of it
+    assert output.count("CPU threads: 1 (OMP_NUM_THREADS)") == 1
+    assert "MKL_NUM_THREADS environment variable" not in output
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="two processes would need two GPUs")

@@ -41,7 +41,7 @@ def check_samples(loader: DataLoader, model: nn.Module, key: str) -> None:
     state = random_state.capture()
     try:
         for leaf, place in leaves(dataset, f"{key}.dataset"):
-            sample = _sample(leaf, place)
+            sample = first_sample(leaf, place)
             packed = leaf is not dataset or not isinstance(sample, dict) or "inputs" in sample
             preprocessor = type(getattr(model, "data_preprocessor", None))
             if not packed and preprocessor.__module__.startswith(LIBRARIES):  # these ask for `inputs`
@@ -53,8 +53,16 @@ def check_samples(loader: DataLoader, model: nn.Module, key: str) -> None:
         random_state.restore(state)
 
 
-def _sample(dataset: BaseDataset, key: str) -> Any:
-    """The first image after the pipeline; None where it cannot be told."""
+def first_sample(dataset: BaseDataset, key: str) -> Any:
+    """The first image of a dataset after a copy of its pipeline; None where it cannot be told.
+
+    Args:
+        dataset (BaseDataset): It.
+        key (str): Its path in the config.
+
+    Raises:
+        ConfigError: A transform that fails on it.
+    """
     transforms = getattr(getattr(dataset, "pipeline", None), "transforms", None)
     if transforms is None or type(dataset).prepare_data is not BaseDataset.prepare_data or not len(dataset):
         return None

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmdist.engine.checks import LabelGuard, check_custom_keys, check_samples
+from mmdist.engine.checks import LabelGuard, check_custom_keys, check_input_sizes, check_samples
 
 
 class RunCheckHook(Hook):
@@ -25,6 +25,7 @@ class RunCheckHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_custom_keys(runner.cfg.get("optim_wrapper"), model)
         check_samples(runner.train_dataloader, model, "train_dataloader")
+        check_input_sizes(runner.train_dataloader, model, "train_dataloader")
         if runner.val_loop is not None:
             check_samples(runner.val_dataloader, model, "val_dataloader")
         self.guard = LabelGuard(model)

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdist.engine.modules import samples
+from mmdist.engine.modules.pipeline import pipeline_size
 from mmdist.engine.preflight.data import check_data
 from mmdist.errors import MMDistError
 from mmdist.models.input_channels import input_channels
@@ -98,7 +99,7 @@ def random_batch(cfg: Config, model: nn.Module, batch_size: int, size: tuple[int
 
 
 def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
-    """Height and width that the config trains on: of the data preprocessor, of a crop, else one usual for the task.
+    """Height and width that the config trains on, as far as it tells, else those usual for the task.
 
     Args:
         cfg (Config): The whole config.
@@ -107,8 +108,23 @@ def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
     Returns:
         tuple[int, int]: In pixels.
     """
+    return training_size(cfg, model) or SIZES.get(library_of(model) or "", (224, 224))
+
+
+def training_size(cfg: Config, model: nn.Module) -> tuple[int, int] | None:
+    """Height and width that the config trains on: of the data preprocessor, of what a classifier's pipeline makes, of a
+    crop.
+
+    Args:
+        cfg (Config): The whole config.
+        model (nn.Module): The built student, or plain model.
+
+    Returns:
+        tuple[int, int] | None: In pixels; None where the config does not tell.
+    """
     library = library_of(model)
-    found = getattr(model.data_preprocessor, "size", None) if library == "mmseg" else None
+    found: Any = getattr(model.data_preprocessor, "size", None) if library == "mmseg" else None
+    found = pipeline_size(cfg) if library == "mmpretrain" else found
     loader = cfg.get("train_dataloader")
     dataset = loader.get("dataset") if isinstance(loader, dict) else None
     while isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
@@ -121,7 +137,7 @@ def image_size(cfg: Config, model: nn.Module) -> tuple[int, int]:
         return found, found
     if isinstance(found, list | tuple) and len(found) == 2:
         return int(found[0]), int(found[1])
-    return SIZES.get(library or "", (224, 224))
+    return None
 
 
 def first_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from mmdist.engine.modules.models import build_models
 from mmdist.engine.modules.trace import ModuleTrace, Shape, trace
 from mmdist.engine.overrides import merge_options
 from mmdist.errors import ConfigError, MMDistError
+from mmdist.functional import resize_images
 
 MODES = ("loss", "tensor")
 
@@ -60,7 +61,9 @@ def list_modules(
         modes = (mode,) if mode else MODES if real else MODES[1:]
         modules, used, shape = {}, {}, ()
         for side, model in models.items():
-            traced, used[side], shape = _run(side, model, first, data, modes, notices)
+            own = cfg.model.get("teacher_input_size") if side == "teacher" else None
+            traced, used[side], seen = _run(side, model, first, data, modes, notices, own)
+            shape = shape or seen  # the student's: the teacher's may be resized
             modules[side] = {module.name: module for module in traced}
     kept = {side: _chosen(found, pattern, depth) for side, found in modules.items()}
     if not any(kept.values()):
@@ -97,16 +100,25 @@ def _batch(
 
 
 def _run(
-    side: str, model: BaseModel, first: BaseModel, data: dict, modes: tuple[str, ...], notices: list[str]
+    side: str,
+    model: BaseModel,
+    first: BaseModel,
+    data: dict,
+    modes: tuple[str, ...],
+    notices: list[str],
+    size: int | tuple[int, int] | None = None,
 ) -> tuple[list[ModuleTrace], str, Shape]:
     """One pass, in the first mode that works; the batch is prepared by the student for both, as in distillation."""
     from mmdist.engine.modules.batch import first_line, size_advice
+    from mmdist.models.connectors.resize import as_size  # late: it imports mmrazor
 
     mode, *others = modes
     model.train(mode == "loss" and side != "teacher")
     try:
         with torch.no_grad():
             batch = first.data_preprocessor(copy.deepcopy(data), training=mode == "loss")
+            if size is not None:
+                batch["inputs"] = resize_images(batch["inputs"], as_size(size, "model.teacher_input_size"))
             traced = trace(model, lambda: model(**batch, mode=mode))
     except Exception as error:  # whatever a model raises on a batch that does not suit it
         said = f"the {side} ({type(model).__name__}) does not run in mode={mode!r}: {first_line(error)}"
@@ -114,7 +126,7 @@ def _run(
             other = isinstance(error, TypeError | AttributeError | NotImplementedError)  # it wants data samples
             raise MMDistError(f"{said}{'; try another --mode' if other else size_advice(error)}") from error
         notices.append(said)
-        return _run(side, model, first, data, tuple(others), notices)
+        return _run(side, model, first, data, tuple(others), notices, size)
     inputs = batch["inputs"]
     return traced, mode, tuple(inputs.shape) if isinstance(inputs, torch.Tensor) else ()
 

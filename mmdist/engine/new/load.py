@@ -14,22 +14,28 @@ from mmrazor.models.algorithms import BaseAlgorithm
 from torch import nn
 
 from mmdist.engine.config import find_config, load_config
-from mmdist.engine.modules.batch import first_line, image_size, library_of, size_advice
+from mmdist.engine.modules.batch import first_line, image_size, library_of, size_advice, training_size
 from mmdist.engine.modules.models import build_models
 from mmdist.engine.new import classifiers, detectors, segmenters
 from mmdist.engine.new.decisions import settle
 from mmdist.engine.new.dry import pictures, seed
+from mmdist.engine.new.input_sizes import resized, teachers_size
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.passes import given, randomise
+from mmdist.engine.new.second_size import WHOLE, look_again
 from mmdist.engine.new.sides import TASKS, Side
 from mmdist.engine.new.watch import watch
 from mmdist.errors import ConfigError, MMDistError
+from mmdist.models.algorithms.input_size import is_classifier
 from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
 
 LARGE = 256  # pixels of a side
+<<<<<<< HEAD
 WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 WHOLE = 128  # twice the coarsest stride of most models
+=======
+>>>>>>> resize
 
 
 def load_plain(path: str, key: str) -> Config:
@@ -85,12 +91,22 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
             raise ConfigError("--teacher", teacher, wanted, f"this one is for {tasks['teacher']}")
         for side, model in models.items():
             _check_plain(side, model)
-        training = image_size(cfg, models["student"])
+        known = training_size(cfg, models["student"])
+        training = known or size or image_size(cfg, models["student"])
         size = size or dry_size(training, models.values())
         student_model = models["student"]  # which prepares the pictures for both
+<<<<<<< HEAD
         batch = _preprocessed(cfg, student_model, size)
         sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
     return Pair(cfg, *sides, training, size, batch)
+=======
+        batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
+        teacher_size = teachers_size(models, training, size)
+        batches = {"student": batch, "teacher": resized(batch, teacher_size)}
+        sides = [_describe(name, model, tasks[name], batches[name]) for name, model in models.items()]
+        look_again(cfg, sides, training, size)
+    return Pair(cfg, *sides, training, size, batch, teacher_size)
+>>>>>>> resize
 
 
 def _check_plain(side: str, model: Any) -> None:
@@ -126,7 +142,7 @@ def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int
 
     Args:
         training (tuple[int, int]): Height and width.
-        models (Iterable[BaseModel]): One with a position for each patch takes no other size.
+        models (Iterable[BaseModel]): A classifier, and one with a position for each patch, may take no other size.
 
     Returns:
         tuple[int, int]: Height and width.
@@ -136,7 +152,7 @@ def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int
         ((128, 256), (769, 769), (224, 224))
     """
     height, width = training
-    fixed = any(getattr(getattr(model, "backbone", None), "img_size", None) for model in models)
+    fixed = any(is_classifier(model) or getattr(getattr(model, "backbone", None), "img_size", None) for model in models)
     while not fixed and max(height, width) > LARGE and height % WHOLE == width % WHOLE == 0:
         height, width = height // 2, width // 2
     return height, width

@@ -11,6 +11,7 @@ from mmdist.engine.new.settings import Task
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TWO_STAGE
 from mmdist.engine.new.wiring import Wiring
 from mmdist.errors import ConfigError
+from mmdist.models.algorithms.input_size import by
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def wire(pair: Pair, name: str) -> Wiring:
         )
         raise ConfigError("--method", name, suiting, why)
     wiring = Wiring(pair)
+    if pair.teacher_size:
+        sizes = by(pair.teacher_size), by(pair.size)
+        wiring.note(
+            "the teacher takes images of {}: the student's, of {} in training, are resized for it".format(*sizes)
+        )
     METHODS[name].wire(wiring, settings.task_of(pair))
     if any(loss.name.startswith(SCORED) for loss in wiring.losses):
         for side in (pair.student, pair.teacher):

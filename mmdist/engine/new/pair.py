@@ -25,7 +25,8 @@ class Pair:
         teacher (Side): The teacher.
         size (tuple[int, int]): Height and width of a picture in training, as far as the config tells.
         tried (tuple[int, int]): The same in the dry run.
-        batch (dict): Of the dry run, preprocessed.
+        batch (dict): Of the dry run, preprocessed for the student.
+        teacher_size (tuple[int, int], optional): What the teacher's images are resized to, or None.
         rdd (str, optional): Why RDD cannot weigh the student's losses, once that has been tried out.
     """
 
@@ -35,6 +36,7 @@ class Pair:
     size: tuple[int, int]
     tried: tuple[int, int]
     batch: dict[str, Any] = field(default_factory=dict, repr=False)
+    teacher_size: tuple[int, int] | None = None
     rdd: str | None = None
 
     def why_not_logits(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from mmdist.engine.modules.trace import Shape
@@ -51,6 +53,16 @@ def loss_of(model: nn.Module, path: str) -> str | None:
 def last_of(part: nn.Module, name: str, *, first: bool = False) -> str:
     """The name of a part, or of the last (or first) one of a list: of a cascade, the last head predicts."""
     return f"{name}.{0 if first else len(part) - 1}" if isinstance(part, nn.ModuleList) else name
+
+
+def align_corners_of(model: nn.Module, source: str) -> bool:
+    """How the head that a recorder's source is in resizes its own scores."""
+    part: Any = model
+    for name in source.split("."):
+        part = getattr(part, name, None)
+        if hasattr(part, "align_corners"):
+            return bool(part.align_corners)
+    return False
 
 
 def scores(watched: Watched, path: str, channels: int, input_shape: Shape) -> list[Spot]:

@@ -70,6 +70,7 @@ class Side:
         anchors (int): Scores of how many anchors stand in one position.
         channels (int): Scores of one anchor: the classes, and the background where it is one.
         notes (list[str]): What the user should know, whatever the method is.
+        again (dict[Spot, Shape]): The shapes of a segmenter's scores for images of a second size, where that was tried.
         missing (dict[str, str]): Why ``logits``, ``labels`` or ``features`` is empty.
     """
 
@@ -88,6 +89,7 @@ class Side:
     anchors: int = 1
     channels: int = 0
     notes: list[str] = field(default_factory=list)
+    again: dict[Spot, Shape] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     def why(self, part: str) -> str:

@@ -8,6 +8,7 @@ from mmrazor.models.task_modules import RecorderManager
 from mmdist.engine.modules.batch import first_line
 from mmdist.engine.new.classifiers import why_not_regions
 from mmdist.engine.new.detectors import why_not_rois
+from mmdist.engine.new.input_sizes import resized
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.passes import as_in_training, given
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TASKS, TWO_STAGE
@@ -72,7 +73,8 @@ def _why_not_weighed(pair: Pair) -> str:
             recorders = RecorderManager(weighting.connect(student, teacher))
             recorders.initialize(teacher)
             batch = given(pair.batch)
-            Teacher(teacher.eval()).record(recorders, batch["inputs"], batch["data_samples"], whole=True)
+            images = resized(batch, pair.teacher_size)["inputs"]
+            Teacher(teacher.eval()).record(recorders, images, batch["data_samples"], whole=True)
             with as_in_training(student), weighting.applied(student, recorders):
                 student(**given(pair.batch), mode="loss")
     except MMDistError as error:

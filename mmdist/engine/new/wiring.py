@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmdist.engine.new.pair import Pair
+from mmdist.engine.new.segmenters import align_corners_of
 from mmdist.engine.new.sides import Side, Spot
 
 PREDS = ("preds_S", "preds_T")
@@ -143,23 +144,18 @@ class Wiring:
 
     def _same_size(self, student: Spot, teacher: Spot) -> tuple[str, str]:
         """The smaller of two maps is enlarged, so that every position of both counts."""
-        sizes = student.shape[2:], teacher.shape[2:]
-        if sizes[0] == sizes[1]:
+        both = (student, self.pair.student), (teacher, self.pair.teacher)
+        seen = [[spot.shape[2:] for spot, _ in both], [side.again.get(spot, ())[2:] for spot, side in both]]
+        sizes = next((sizes for sizes in seen if all(sizes) and sizes[0] != sizes[1]), None)
+        if sizes is None:
             return "", ""
         small, large = sorted(sizes)
-        ratios = {big / little for big, little in zip(large, small, strict=True)}
-        whole = len(ratios) == 1 and next(iter(ratios)).is_integer()
-        how = {"scale_factor": next(iter(ratios))} if whole else {"size": tuple(large)}
-        arguments = {**how, "mode": "bilinear", "align_corners": False}
-        kind = {"type": "mmrazor.TorchFunctionalConnector", "function_name": "interpolate"}
-        resize = add(self.connectors, "resize", {**kind, "func_args": arguments})
-        side = "student" if sizes[0] == small else "teacher"
+        side, spot = (self.pair.student, student) if sizes[0] == small else (self.pair.teacher, teacher)
+        align = {"align_corners": True} if align_corners_of(side.model, spot.source) else {}
+        resize = add(self.connectors, "resize", {"type": "mmdist.ResizeConnector", **align})
         change = " to ".join("x".join(map(str, size)) for size in (small, large))
-        self.note(f"the {side}'s class scores are enlarged to the size of the other's ({change} in the check)")
-        if not whole:
-            pictures = "x".join(map(str, self.pair.tried))
-            self.note(f"that size is for pictures of {pictures}: adapt connectors.{resize} to others")
-        return (resize, "") if side == "student" else ("", resize)
+        self.note(f"the {side.name}'s class scores are enlarged to the size of the other's ({change} in the check)")
+        return (resize, "") if side is self.pair.student else ("", resize)
 
 
 def add(known: dict[str, dict], name: str, config: dict) -> str:

@@ -23,7 +23,7 @@ RECORDED = {
 CONNECTED = {
     "align": "a 1x1 convolution to the teacher's channels, then a resize; gone with the distiller",
     "regions": "the model's own classifier, on each region",
-    "resize": "the coarser map is enlarged to the finer one",
+    "resize": "the coarser map is enlarged to the finer one, in every batch",
 }
 ADAPTIVE_RATE, PLAIN_RATE = 1e-3, 0.1
 
@@ -124,6 +124,8 @@ def _model(wiring: Wiring, out: Path, teacher: str, teacher_ckpt: str | None, st
     }
     if teacher_ckpt:
         model["teacher_ckpt"] = local(teacher_ckpt, out)
+    if wiring.pair.teacher_size:
+        model["teacher_input_size"] = Noted(wiring.pair.teacher_size, "the student's batch is resized to it")
     if start:
         model["student_ckpt"] = Noted(local(start, out), "what the student starts from")
     if wiring.acclimated:

@@ -82,6 +82,8 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
         if isinstance(cfg.get("distiller"), dict):
             check_distiller(cfg["distiller"], scope, f"{key}.distiller")
             _check_overhaul(cfg, kind, scope, key)
+            if not is_mmdists(kind):
+                _check_told(cfg["distiller"], scope, f"{key}.distiller")
         elif weighting is None or cfg.get("distiller") is not None:
             raise ConfigError(f"{key}.distiller", cfg.get("distiller"), "a dict with `type`")
         return
@@ -94,11 +96,35 @@ def _check_overhaul(cfg: dict, kind: type, scope: str | None, key: str) -> None:
     from mmrazor.models.distillers import OFDDistiller
 
     distiller = find_type(cfg["distiller"].get("type"), cfg["distiller"].get("_scope_", scope), f"{key}.distiller.type")
-    ready = issubclass(kind, OverhaulFeatureDistillation) or kind.__module__.startswith("mmdist.")
+    ready = issubclass(kind, OverhaulFeatureDistillation) or is_mmdists(kind)
     if isinstance(distiller, type) and issubclass(distiller, OFDDistiller) and not ready:
         options = "an algorithm that initialises this distiller's connectors"
         hint = "write 'mmdist.SingleTeacherDistill' or 'mmrazor.OverhaulFeatureDistillation'"
         raise ConfigError(f"{key}.type", cfg["type"], options, hint)
+
+
+def _check_told(distiller: dict, scope: str | None, key: str) -> None:
+    """Connectors that only mmdist's algorithm tells of the other side have all that they need by themselves."""
+    from mmdist.models.connectors import AlignConnector, ResizeConnector
+
+    needed = {AlignConnector: "in_channels", ResizeConnector: "size"}
+    for name, connector in (distiller.get("connectors") or {}).items():
+        for part in connector if isinstance(connector, list | tuple) else [connector]:
+            if not isinstance(part, dict):
+                continue
+            place = f"{key}.connectors.{name}"
+            kind = find_type(part.get("type"), part.get("_scope_", distiller.get("_scope_", scope)), f"{place}.type")
+            lacking = needed.get(kind)
+            if lacking and part.get(lacking) is None:
+                wanted = f"a value, or model.type='mmdist.SingleTeacherDistill', which finds the {lacking} itself"
+                raise ConfigError(f"{place}.{lacking}", None, wanted)
+
+
+def is_mmdists(kind: type) -> bool:
+    """The class is mmdist's algorithm, or inherits from it."""
+    from mmdist.models.algorithms import SingleTeacherDistill
+
+    return issubclass(kind, SingleTeacherDistill)
 
 
 def is_distiller(kind: Any) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from torch.nn.parameter import is_lazy
 
-from mmdist.errors import ConfigError
+from mmdist.errors import ConfigError, one_line
+from mmdist.models.algorithms.input_size import is_classifier, own_size, why_not
+from mmdist.models.connectors.resize import as_size
+from mmdist.models.input_channels import input_channels
 
 PREPROCESSOR = "data_preprocessor"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -23,6 +26,35 @@ def check_dtype(name: str | None) -> None:
     """
     if name is not None and name not in DTYPES:
         raise ConfigError("model.teacher_dtype", name, list(DTYPES))
+
+
+def check_input_size(size: int | Sequence[int] | None, teacher: BaseModel) -> tuple[int, int] | None:
+    """The teacher's own input size is one that it takes, and it says something of the image as a whole.
+
+    Args:
+        size (int | Sequence[int], optional): In pixels, one number for both sides; None: that of the student.
+        teacher (BaseModel): Run once on an empty picture of this size.
+
+    Returns:
+        tuple[int, int] | None: Height and width.
+
+    Raises:
+        ConfigError: It does not; names the size that it takes.
+    """
+    if size is None:
+        return None
+    key = "model.teacher_input_size"
+    pair = as_size(size, key)
+    if not is_classifier(teacher):
+        hint = f"what {type(teacher).__name__} says of places in an image would be of other places than the student's"
+        raise ConfigError(key, size, "None, except for a classifier", hint)
+    weight = next(teacher.parameters())
+    error = why_not(teacher, weight.new_zeros(1, input_channels(teacher), *pair))
+    if error is not None:
+        takes = own_size(teacher, pair)
+        wanted = f"{list(takes)}, which the teacher takes" if takes else "a size that the teacher takes"
+        raise ConfigError(key, size, wanted, one_line(error))
+    return pair
 
 
 def refuse_beside_training(options: Mapping[str, Any]) -> None:

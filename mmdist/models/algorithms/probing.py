@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdist.compat.inplace import disable_inplace
 from mmdist.errors import ConfigError
 from mmdist.models.algorithms.fusing import FusedNorms
+from mmdist.models.algorithms.input_size import declared_size
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.records import silent
@@ -27,7 +28,12 @@ HEADS = ("decode_head", "auxiliary_head", "bbox_head", "mask_head", "head")
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
-def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[bool], None] | None = None) -> None:
+def keep_records(
+    model: BaseModel,
+    recorders: RecorderManager,
+    look: Callable[[bool], None] | None = None,
+    size: tuple[int, int] | None = None,
+) -> None:
     """Switch in-place modules off, unless a pass shows that they leave every record as it was.
 
     An activation in place overwrites what was recorded just before it. Where none does, it may stay: it saves a pass
@@ -38,6 +44,7 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[b
         recorders (RecorderManager): Prepared for it.
         look (Callable, optional): Called when the records of the pass are there, before they are let go, with whether
             the pass came to its end.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
 
     Raises:
         ConfigError: Of ``look``.
@@ -47,7 +54,7 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[b
         return
     complete = False
     try:
-        noted = probe(model, recorders)
+        noted = probe(model, recorders, size)
         complete = True
         intact = not silent(recorders) and all(tensor._version == version for tensor, version in noted)
     except Exception:  # a model that an empty picture is not enough for: then nothing is known
@@ -60,7 +67,7 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[b
         except ConfigError:  # KNet's head, for one, returns more in training
             with suppress(Exception):
                 complete = False
-                probe(model, recorders, heads_train=True)
+                probe(model, recorders, size, heads_train=True)
                 complete = True
             look(complete)
     for recorder in recorders.recorders.values():
@@ -68,18 +75,19 @@ def keep_records(model: BaseModel, recorders: RecorderManager, look: Callable[[b
 
 
 @torch.no_grad()
-def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
+def find_fusible(norms: FusedNorms, recorders: RecorderManager, size: tuple[int, int] | None = None) -> None:
     """Find the batch norms that the convolutions before them can compute; none where it cannot be tried out.
 
     Args:
         norms (FusedNorms): Of the teacher.
         recorders (RecorderManager): The teacher's, prepared for it.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
     """
     model = norms.model
     sources = [recorder.source for recorder in recorders.recorders.values()]
     if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
         return
-    picture = torch.rand_like(_picture(model).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
+    picture = torch.rand_like(_picture(model, size).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
 
     def features() -> Any:
         if not hasattr(model, ROI_HEAD):  # whose box head gets maps in the usual order; others were not tried out
@@ -102,20 +110,21 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager) -> None:
         recorder.reset_data_buffer()
 
 
-def _picture(model: BaseModel) -> Tensor:
-    parameter = next(model.parameters())
-    size = getattr(getattr(model, "backbone", None), "img_size", None) or SIDE
-    height, width = (size, size) if isinstance(size, int) else size
-    return parameter.new_zeros(1, input_channels(model), height, width)
+def _picture(model: BaseModel, size: tuple[int, int] | None = None) -> Tensor:
+    height, width = size or declared_size(model) or (SIDE, SIDE)
+    return next(model.parameters()).new_zeros(1, input_channels(model), height, width)
 
 
 @torch.no_grad()
-def probe(model: BaseModel, recorders: RecorderManager, heads_train: bool = False) -> list[tuple[Tensor, int]]:
+def probe(
+    model: BaseModel, recorders: RecorderManager, size: tuple[int, int] | None = None, heads_train: bool = False
+) -> list[tuple[Tensor, int]]:
     """Record one pass on an empty picture, in evaluation mode; nothing of the model changes.
 
     Args:
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it, all watchable.
+        size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
         heads_train (bool): Whether the heads take their way of training; norms and dropout never do.
 
     Returns:
@@ -123,7 +132,7 @@ def probe(model: BaseModel, recorders: RecorderManager, heads_train: bool = Fals
     """
     sources = [recorder.source for recorder in recorders.recorders.values()]
     with _evaluation(model, HEADS if heads_train else ()), recorders, noted_versions(recorders) as noted:
-        forward_features(model, _picture(model), None, sources)
+        forward_features(model, _picture(model, size), None, sources)
     return noted
 
 

@@ -21,7 +21,13 @@ from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import advice_on_shapes, check_channels, match_connectors, shape_connectors
 from mmdist.models.algorithms.normalisation import translation, warn_of_divisors
-from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training, refuse_shared
+from mmdist.models.algorithms.options import (
+    DTYPES,
+    check_dtype,
+    check_input_size,
+    refuse_beside_training,
+    refuse_shared,
+)
 from mmdist.models.algorithms.overhaul import give_margins
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
@@ -66,6 +72,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         random_teacher (bool): True takes a teacher without weights, or a checkpoint that fits in part.
         teacher_dtype (str, optional): float32, float16 or bfloat16: the teacher's autocast; None: as the student.
         teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
+        teacher_input_size (int | Sequence[int], optional): Height and width, in pixels, that the student's batch is
+            resized to for a teacher that takes no other; a classifier alone. None: as the student.
         teacher_fuse_conv_bn (bool): Let the teacher's frozen convolutions compute the frozen batch norms after them,
             with weights of their own, on a CPU laid out for oneDNN once; its records then differ by rounding. Defaults
             to True.
@@ -100,6 +108,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         acclimated: Sequence[str] = (),
         weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
+        teacher_input_size: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         # MMRazor's constructor is passed over: it prepares the recorders before anybody can check their sources,
@@ -128,6 +137,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             model.requires_grad_(False).eval()
         if teacher_trainable:
             given = dict(weighting=weighting, acclimated=acclimated, teacher_dtype=teacher_dtype)
+            given["teacher_input_size"] = teacher_input_size
             refuse_beside_training(dict(given, teacher_channels_last=teacher_channels_last))
             self._modules["teacher"] = model
         self.acclimated = acclimated_modules(model, acclimated)
@@ -138,6 +148,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             dtype=DTYPES.get(teacher_dtype),
             channels_last=teacher_channels_last,
             acclimated=len(self.acclimated) > 0,
+            input_size=check_input_size(teacher_input_size, model),
         )
         self._teacher.owned_by(self)
         if not teacher_trainable:
@@ -155,11 +166,11 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 if side == "student" and not self.module_inplace:
                     keep_records(self.student, manager, partial(check_channels, self.distiller))
                 elif side == "teacher" and not teacher_module_inplace:
-                    keep_records(model, manager)
+                    keep_records(model, manager, size=self._teacher.input_size)
             give_margins(self.distiller, model)
-            shape_connectors(self.distiller, self.student, model)
+            shape_connectors(self.distiller, self.student, model, self._teacher.input_size)
             if teacher_fuse_conv_bn and not teacher_trainable:
-                find_fusible(self._teacher.fused, self.distiller.teacher_recorders)
+                find_fusible(self._teacher.fused, self.distiller.teacher_recorders, self._teacher.input_size)
 
         self.teacher_trainable = teacher_trainable
         self.teacher_norm_eval = teacher_norm_eval
@@ -168,6 +179,11 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.teacher_module_inplace = teacher_module_inplace
         self.distillation_stopped = False  # MMRazor's StopDistillHook sets it
         self._checked = False
+
+    @property
+    def teacher_input_size(self) -> tuple[int, int] | None:
+        """Height and width of the teacher's pictures; None: those of the student's."""
+        return self._teacher.input_size
 
     @property
     def teacher(self) -> BaseModel:

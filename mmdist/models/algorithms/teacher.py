@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
+from mmdist.functional import resize_images
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.normalisation import Translation
 from mmdist.models.algorithms.passes import ROI_HEAD, RPN_HEAD, before_rois, forward_features, forward_rois, under
@@ -37,6 +38,7 @@ class Teacher:
         dtype (torch.dtype, optional): Autocast to this dtype; None: as the student.
         channels_last (bool): Run in this memory format.
         acclimated (bool): Whether some of its modules train, so that the pass needs gradients.
+        input_size (tuple[int, int], optional): Height and width of its pictures; None: those of the student's.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Teacher:
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
         acclimated: bool = False,
+        input_size: tuple[int, int] | None = None,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.translate = translate
@@ -54,6 +57,7 @@ class Teacher:
         self.channels_last = channels_last
         self.fused = FusedNorms(self.model, packs=not (channels_last or acclimated))
         self.acclimated = acclimated
+        self.input_size = input_size
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
         self._features: Any = None
@@ -84,12 +88,13 @@ class Teacher:
             samples (Sequence, optional): Their data samples, which say what of the pictures is a border.
 
         Returns:
-            Tensor: (N, C, H, W).
+            Tensor: (N, C, H, W), of the teacher's own size where it has one.
         """
         self._batches += 1
         if next(self.model.parameters()).device != inputs.device:  # a copy has gone to another device
             self.model.to(inputs.device)
         inputs = inputs if self.translate is None else self.translate(inputs, samples)
+        inputs = inputs if self.input_size is None else resize_images(inputs, self.input_size)
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
     def own_numbers(self, stream: int, inputs: Tensor) -> AbstractContextManager[None]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
-from mmrazor.models.architectures.connectors.base_connector import BaseConnector
 from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
+from mmdist.functional import resize_maps
+from mmdist.models.connectors.size import SizedConnector
 from mmdist.models.losses.levels import Maps
 from mmdist.registry import MODELS
 
 
 @MODELS.register_module()
-class AlignConnector(BaseConnector):
+class AlignConnector(SizedConnector):
     """A 1x1 convolution to the other side's channels, then a resize to its size; one convolution a level.
 
     Inside ``mmdist.SingleTeacherDistill`` the channels are found when the model is built, from what the two recorders
@@ -53,11 +53,15 @@ class AlignConnector(BaseConnector):
         self.resize = resize
         self.bias = bias
         self.convs = nn.ModuleList()
-        self._sizes: list[tuple[int, ...]] = []
         if (in_channels is None) != (out_channels is None):
             raise ConfigError("AlignConnector", None, "both `in_channels` and `out_channels`, or neither")
         if in_channels is not None and out_channels is not None:
             self.shape(_levels(in_channels), _levels(out_channels))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the result takes its size from the other side."""
+        return self.resize
 
     @property
     def shaped(self) -> bool:
@@ -84,11 +88,6 @@ class AlignConnector(BaseConnector):
         if not self.shaped:
             self.convs.extend(nn.Conv2d(*pair, kernel_size=1, bias=self.bias) for pair in pairs)
 
-    def match(self, other: Maps) -> None:
-        """The maps whose size the next result has."""
-        maps = [other] if isinstance(other, Tensor) else other
-        self._sizes = [tuple(level.shape[2:]) for level in maps]
-
     def forward_train(self, feature: Maps) -> Maps:
         """Align the record.
 
@@ -102,19 +101,13 @@ class AlignConnector(BaseConnector):
             raise ConfigError(
                 "AlignConnector.in_channels", None, "the channels of both sides, outside mmdist.SingleTeacherDistill"
             )
-        levels = [feature] if isinstance(feature, Tensor) else list(feature)
-        if len(levels) != len(self.convs):
-            raise ConfigError("AlignConnector", f"a record of {len(levels)} levels", f"{len(self.convs)} levels")
-        sizes = self._sizes if self.resize and self._sizes else [tuple(level.shape[2:]) for level in levels]
-        aligned = [_resized(conv(level), size) for conv, level, size in zip(self.convs, levels, sizes, strict=True)]
+        levels = self.levels(feature)
+        self.check_levels(levels, len(self.convs))
+        sizes = (self.next_sizes() if self.resize else None) or [tuple(level.shape[2:]) for level in levels]
+        self.check_levels(levels, len(sizes))
+        aligned = [resize_maps(conv(level), size) for conv, level, size in zip(self.convs, levels, sizes, strict=True)]
         return aligned[0] if isinstance(feature, Tensor) else tuple(aligned)
 
 
 def _levels(channels: int | Sequence[int]) -> list[int]:
     return [channels] if isinstance(channels, int) else list(channels)
-
-
-def _resized(level: Tensor, size: tuple[int, ...]) -> Tensor:
-    if tuple(level.shape[2:]) == size:
-        return level
-    return F.interpolate(level, size=size, mode="bilinear", align_corners=False)

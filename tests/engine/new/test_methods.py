@@ -155,15 +155,5 @@ def test_maps_of_different_sizes_are_brought_to_the_larger(folder: Path, tmp_pat
     for student, teacher, side in ((coarse, fine, "logits_S"), (fine, coarse, "logits_T")):
         with dry_run():
             wiring = wire(load_pair(str(student), str(teacher), (64, 64)), "dist")
-        assert wiring.connectors["resize"]["func_args"]["scale_factor"] == 4.0
+        assert wiring.connectors == dict(resize=dict(type="mmdist.ResizeConnector"))
         assert [name for name, record in wiring.losses[0].mappings[0].items() if "connector" in record] == [side]
-
-
-def test_maps_whose_sizes_are_no_multiples_are_brought_to_the_size_that_was_seen(folder: Path, tmp_path: Path) -> None:
-    model = model_config("segmentor", 8)
-    model["backbone"].update(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
-    fine = write_config(tmp_path, "segmentor", "fine", model=model)
-    with dry_run():
-        wiring = wire(load_pair(str(pair_of("segmentor", folder)[0]), str(fine), (97, 97)), "kd")
-    assert wiring.connectors["resize"]["func_args"]["size"] == (13, 13)
-    assert wiring.notes[-1] == "that size is for pictures of 97x97: adapt connectors.resize to others"

@@ -42,7 +42,7 @@ def test_segformer_learns_from_deeplab_at_the_finer_resolution(tmp_path: Path) -
     cfg = Config.fromfile(out)
     assert cfg.model.teacher == DEEPLAB and cfg.model.teacher_ckpt is None
     assert cfg.model.architecture.decode_head.type == "SegformerHead"
-    assert cfg.model.distiller.connectors.resize.func_args.scale_factor == 2.0
+    assert cfg.model.distiller.connectors.resize == dict(type="mmdist.ResizeConnector")
     assert "connector" in cfg.model.distiller.loss_forward_mappings.loss_dist.logits_T
     assert cfg.custom_imports["imports"] == ["mmdist"] and cfg.default_scope == "mmseg"
     assert "distill.loss_dist" in written.losses and not written.has_weights
