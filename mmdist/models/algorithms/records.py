@@ -11,6 +11,7 @@ from torch import nn
 
 from mmdist.errors import ConfigError, nearest
 from mmdist.models.recorders.base import InstanceRecorder
+from mmdist.models.recorders.sources import outside_python
 
 SIDES = ("student", "teacher")
 
@@ -70,14 +71,19 @@ def silent(recorders: RecorderManager) -> dict[str, BaseRecorder]:
     return {name: recorder for name, recorder in recorders.recorders.items() if not recorder.data_buffer}
 
 
-def check_fired(recorders: RecorderManager, side: str) -> None:
+def check_fired(recorders: RecorderManager, model: nn.Module, side: str) -> None:
     """Every recorder recorded something.
+
+    Args:
+        recorders (RecorderManager): After a pass.
+        model (nn.Module): What they record.
+        side (str): ``student`` or ``teacher``, for messages.
 
     Raises:
         ConfigError: The source exists, but nothing calls it as a module in this pass.
     """
     for name, recorder in silent(recorders).items():
-        hint = (
+        hint = outside_python(model, recorder.source) or (
             recorder.why_silent()
             if isinstance(recorder, InstanceRecorder)
             else "where its method is called directly, as mmseg does with its heads, use "

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from mmdist.errors import ConfigError, nearest
@@ -39,6 +40,8 @@ def find_module(model: nn.Module, source: str) -> nn.Module:
         if callable(found) or (isinstance(owner, nn.Module) and name in methods_of(owner)):
             raise ConfigError("source", source, allowed, "this is a method: record it with type='mmdist.Method'")
         raise ConfigError("source", source, allowed, _near(model, source, [name for name, _ in model.named_modules()]))
+    if isinstance(found, torch.jit.ScriptModule):  # which takes no hook
+        raise ConfigError("source", source, f"{allowed} that runs in Python", outside_python(model, source))
     if not has_forward(found):
         hint = (
             f"{type(found).__name__} has no forward, so it is never called: record {_listed(children(found, source))}"
@@ -85,6 +88,32 @@ def find_method(model: nn.Module, source: str) -> tuple[Any, str]:
         hint = f"the methods of a {type(owner).__name__} cannot be wrapped"
         raise ConfigError("source", source, allowed, hint)
     return owner, name
+
+
+def outside_python(model: nn.Module, source: str) -> str:
+    """Why a hook in a module may not run: it is part of a compiled graph or of a script. Empty where it is not.
+
+    Args:
+        model (nn.Module): The student or the teacher.
+        source (str): A module, or a method of one.
+
+    Example:
+        >>> outside_python(nn.Sequential(nn.Linear(2, 3)), '0')
+        ''
+    """
+    path = source.split(".")
+    for length in range(len(path) + 1):
+        name = ".".join(path[:length])
+        module = _walk(model, name) if name else model
+        owner = f"the module {name!r}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            return f"{owner} is a TorchScript (torch.jit), which no recorder can look into: record it from outside"
+        if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_torchdynamo_orig_callable"):
+            return (
+                f"{owner} was compiled and run before the recorder was there, so its graph passes over it: compile it "
+                "after the algorithm is built, and run it through the algorithm alone"
+            )
+    return ""
 
 
 def has_forward(module: nn.Module) -> bool:
