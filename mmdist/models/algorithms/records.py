@@ -11,7 +11,8 @@ from torch import nn
 
 from mmdist.errors import ConfigError, nearest
 from mmdist.models.recorders.base import InstanceRecorder
-from mmdist.models.recorders.sources import outside_python
+from mmdist.models.recorders.owners import tensors
+from mmdist.models.recorders.sources import find_part, outside_python
 
 SIDES = ("student", "teacher")
 
@@ -91,6 +92,29 @@ def check_fired(recorders: RecorderManager, model: nn.Module, side: str) -> None
         )
         wanted = f"something that fires in a pass of the {side} (tools/analysis_tools/list_modules.py lists it)"
         raise ConfigError(recorder_key(side, name), recorder.source, wanted, hint)
+
+
+def check_gradients(recorders: RecorderManager, student: nn.Module) -> None:
+    """What a module that trains has answered carries a gradient.
+
+    Raises:
+        ConfigError: It does not: the module ran inside a block that is computed again for the backward pass.
+    """
+    for name, recorder in recorders.recorders.items():
+        outputs = isinstance(recorder, ModuleOutputsRecorder) or getattr(recorder, "what", "inputs") == "outputs"
+        module = find_part(student, recorder.source.removesuffix(".forward"))
+        if not outputs or not isinstance(module, nn.Module):  # another method may return what trains nothing
+            continue
+        found = [tensor for tensor in tensors(recorder.data_buffer) if tensor.is_floating_point()]
+        if not found or any(tensor.requires_grad for tensor in found):
+            continue
+        if any(parameter.requires_grad for parameter in module.parameters()):
+            wanted = "something that carries a gradient to the student"
+            hint = (
+                "under activation checkpointing (activation_checkpointing, with_cp) what is inside of a checkpointed "
+                "block is first computed without a graph: record that block, or what comes after it"
+            )
+            raise ConfigError(recorder_key("student", name), recorder.source, wanted, hint)
 
 
 def empty(distiller: BaseDistiller) -> None:

@@ -185,6 +185,18 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 raise
             return getattr(student, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What the algorithm does not have, and the student has, is set where it is read: hooks write it too."""
+        built = "_checked" in self.__dict__
+        if built and not self._owns(name) and hasattr(self.architecture, name):
+            setattr(self.architecture, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _owns(self, name: str) -> bool:
+        parts = (self.__dict__, self._modules, self._parameters, self._buffers)
+        return hasattr(type(self), name) or any(name in part for part in parts)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleTeacherDistill:
         """The teacher follows to another device or dtype."""
         super()._apply(fn, recurse)
@@ -281,6 +293,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             losses.update(add_prefix(student_losses, "student"))
         if teaching:
             records.check_fired(distiller.student_recorders, self.student, "student")
+            if self.student_trainable and torch.is_grad_enabled():
+                records.check_gradients(distiller.student_recorders, self.student)
             losses.update(add_prefix(self._distill_losses(inputs), "distill"))
             losses.update(self.weighting.logs() if self.weighting is not None else {})
         elif torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -32,11 +32,11 @@ def find_module(model: nn.Module, source: str) -> nn.Module:
         >>> find_module(nn.Sequential(nn.Linear(2, 3)), '0').out_features
         3
     """
-    found = _walk(model, source)
+    found = find_part(model, source)
     allowed = f"the name of a module of {type(model).__name__}"
     if not isinstance(found, nn.Module):
         parent, _, name = source.rpartition(".")
-        owner = _walk(model, parent) if parent else model
+        owner = find_part(model, parent) if parent else model
         if callable(found) or (isinstance(owner, nn.Module) and name in methods_of(owner)):
             raise ConfigError("source", source, allowed, "this is a method: record it with type='mmdist.Method'")
         raise ConfigError("source", source, allowed, _near(model, source, [name for name, _ in model.named_modules()]))
@@ -69,7 +69,7 @@ def find_method(model: nn.Module, source: str) -> tuple[Any, str]:
         (Linear(in_features=2, out_features=3, bias=True), 'forward')
     """
     path, _, name = source.rpartition(".")
-    owner = _walk(model, path) if path else model
+    owner = find_part(model, path) if path else model
     allowed = f"path and method of a module of {type(model).__name__}"
     if owner is None:
         hint = _near(model, path, [known for known, _ in model.named_modules()], name)
@@ -104,7 +104,7 @@ def outside_python(model: nn.Module, source: str) -> str:
     path = source.split(".")
     for length in range(len(path) + 1):
         name = ".".join(path[:length])
-        module = _walk(model, name) if name else model
+        module = find_part(model, name) if name else model
         owner = f"the module {name!r}" if name else "the model"
         if isinstance(module, torch.jit.ScriptModule):
             return f"{owner} is a TorchScript (torch.jit), which no recorder can look into: record it from outside"
@@ -146,7 +146,13 @@ def children(module: nn.Module, source: str) -> list[str]:
     return [f"{source}.{name}" for name, _ in module.named_children()]
 
 
-def _walk(model: nn.Module, path: str) -> Any:
+def find_part(model: nn.Module, path: str) -> Any:
+    """The submodule, method or other object of a path of names; None where there is none.
+
+    Example:
+        >>> find_part(nn.Sequential(nn.Linear(2, 3)), '0.weight').shape
+        torch.Size([3, 2])
+    """
     found: Any = model
     for name in path.split("."):
         found = getattr(found, name, None) if name else None
@@ -158,7 +164,7 @@ def _walk(model: nn.Module, path: str) -> Any:
 def _near(model: nn.Module, source: str, known: Sequence[str], method: str = "") -> str:
     end = f".{method}" if method else ""
     first = source.partition(".")[0]
-    if first in PACKAGES and _walk(model, first) is None:
+    if first in PACKAGES and find_part(model, first) is None:
         return f"not a Python path: the name of a module of this model{', and a method' if method else ''}"
     close = [name + end for name in nearest(source, [name for name in known if name])]
     if close:
@@ -166,7 +172,7 @@ def _near(model: nn.Module, source: str, known: Sequence[str], method: str = "")
     parent = source
     while parent:  # nothing is spelt like it: what is there, as deep as the source is right
         parent = parent.rpartition(".")[0]
-        found = _walk(model, parent) if parent else model
+        found = find_part(model, parent) if parent else model
         if isinstance(found, nn.Module) and any(True for _ in found.children()):
             names = children(found, parent) if parent else [name for name, _ in found.named_children()]
             return f"{repr(parent) if parent else 'the model'} has {_listed(names)}"
