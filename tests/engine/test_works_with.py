@@ -247,6 +247,17 @@ def test_a_record_inside_of_a_checkpointed_block_is_answered(tmp_path: Path) -> 
         train(cfg)
 
 
+@pytest.mark.parametrize("distils", [False, True])
+def test_a_module_to_checkpoint_that_is_not_there_is_answered_with_the_nearest(distils: bool, tmp_path: Path) -> None:
+    cfg = small("mmseg", tmp_path, activation_checkpointing=["backbone.stag"], launcher="none")
+    cfg.experiment_name = f"misspelt_{distils}"
+    with (
+        quickly("mmseg"),
+        pytest.raises(ConfigError, match=r"^activation_checkpointing = 'backbone.stag'.*'backbone.stage'"),
+    ):
+        train_safely(distilled(cfg) if distils else cfg)
+
+
 @pytest.mark.parametrize(
     ("options", "key"),
     [

@@ -9,11 +9,11 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from mmdist.engine.class_names import class_notes
-from mmdist.engine.preflight.beside import check_beside
 from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
 from mmdist.engine.preflight.run import check_run
+from mmdist.engine.preflight.training_options import check_training_options
 
 __all__ = ["preflight"]
 
@@ -36,7 +36,7 @@ def preflight(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -
         check_model(cfg)
         check_run(cfg, splits, by_runner=by_runner)
         if "train" in splits:
-            check_beside(cfg)
+            check_training_options(cfg)
         teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
         for note in class_notes(cfg, teacher_meta) if "train" in splits else ():

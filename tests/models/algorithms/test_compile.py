@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
+from mmrazor.models.algorithms import SingleTeacherDistill as RazorSingleTeacherDistill
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
@@ -67,19 +68,23 @@ def _nothing_is_compiled() -> Iterator[None]:
 def algorithm(recorder: tuple[str, str] = WATCHED["Module"], **changes: Any) -> SingleTeacherDistill:
     """A tiny student under a wider teacher."""
     torch.manual_seed(1)
+    distiller = dict(type="mmrazor.ConfigurableDistiller", **config_of(recorder))
+    return SingleTeacherDistill(distiller, Net(8), Net(), random_teacher=True, **changes)
+
+
+def config_of(recorder: tuple[str, str]) -> dict[str, Any]:
+    """The recorders of both sides, and the loss that compares them."""
     kind, source = recorder
     recorders = dict(record=dict(type=kind, source=source))
     pair = [dict(recorder="record", from_student=student) for student in (True, False)]
     if kind.endswith("Inputs"):
         pair = [dict(part, data_idx=0) for part in pair]
-    distiller = dict(
-        type="mmrazor.ConfigurableDistiller",
+    return dict(
         student_recorders=recorders,
         teacher_recorders=deepcopy(recorders),
         distill_losses=dict(loss=dict(type="mmrazor.L2Loss", normalize=False, loss_weight=0.01)),
         loss_forward_mappings=dict(loss=dict(s_feature=pair[0], t_feature=pair[1])),
     )
-    return SingleTeacherDistill(distiller, Net(8), Net(), random_teacher=True, **changes)
 
 
 def step(model: BaseModel, count: int = 4) -> list[dict[str, float]]:
@@ -91,7 +96,7 @@ def step(model: BaseModel, count: int = 4) -> list[dict[str, float]]:
     return [{name: float(value.detach()) for name, value in answer.items()} for answer in answers]
 
 
-def assert_same_training(found: SingleTeacherDistill, expected: SingleTeacherDistill, **how: Any) -> None:
+def assert_same_training(found: BaseModel, expected: BaseModel, **how: Any) -> None:
     """The two train alike, within what another order of float32 sums can do."""
     for a, b in zip(step(found, **how), step(expected, **how), strict=True):
         assert a == pytest.approx(b, rel=1e-4)
@@ -113,6 +118,17 @@ def test_a_compiled_algorithm_trains_as_it_does_otherwise(target: str, backend: 
     setattr(compiled, target, torch.compile(getattr(compiled, target), backend=backend))
     assert_same_training(compiled, algorithm(WATCHED[watched]))
     assert counters["stats"]["calls_captured"] > 5  # operators that graphs compute
+
+
+@pytest.mark.parametrize("watched", ["Module", "ModuleOutputs"])
+def test_the_recorders_work_in_a_compiled_algorithm_of_mmrazor(watched: str) -> None:
+    models = []
+    for _ in range(2):
+        ours = algorithm(WATCHED[watched])
+        distiller = dict(type="mmrazor.ConfigurableDistiller", **config_of(WATCHED[watched]))
+        models.append(RazorSingleTeacherDistill(distiller=distiller, teacher=ours.teacher, architecture=ours.student))
+    models[0].train_step = torch.compile(models[0].train_step, backend="eager")
+    assert_same_training(*models)
 
 
 def test_a_backbone_that_is_compiled_and_validated_before_anything_is_recorded_is_recorded() -> None:

@@ -17,7 +17,7 @@ SHARDED = ("FSDPStrategy", "DeepSpeedStrategy", "ColossalAIStrategy")
 SHARDED_WRAPPERS = ("MMFullyShardedDataParallel", "MMDeepSpeedEngineWrapper")
 
 
-def check_beside(cfg: Config) -> None:
+def check_training_options(cfg: Config) -> None:
     """What a training runs beside its model goes together with it.
 
     Args:
