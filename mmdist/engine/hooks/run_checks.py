@@ -7,8 +7,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from mmdist.engine.checks import LabelGuard, check_custom_keys, check_input_sizes, check_samples
+from mmdist.engine.checks import LabelGuard, check_custom_keys, check_input_sizes, check_module_names, check_samples
 
 
 class RunCheckHook(Hook):
@@ -19,6 +20,11 @@ class RunCheckHook(Hook):
     def __init__(self) -> None:
         self.guard: LabelGuard | None = None
         self.trained = False  # at least one iteration is done
+
+    def before_run(self, runner: Runner) -> None:
+        """Raises a ``ConfigError`` for modules to change that are not there: mmengine changes them right after this."""
+        if runner.cfg and isinstance(runner.model, nn.Module):  # a FlexibleRunner changes none
+            check_module_names(runner.cfg, runner.model.module if is_model_wrapper(runner.model) else runner.model)
 
     def before_train(self, runner: Runner) -> None:
         """Raises a ``ConfigError`` for what would end, or empty, the run."""

@@ -31,11 +31,7 @@ from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
 
 LARGE = 256  # pixels of a side
-<<<<<<< HEAD
 WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
-WHOLE = 128  # twice the coarsest stride of most models
-=======
->>>>>>> resize
 
 
 def load_plain(path: str, key: str) -> Config:
@@ -95,18 +91,12 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
         training = known or size or image_size(cfg, models["student"])
         size = size or dry_size(training, models.values())
         student_model = models["student"]  # which prepares the pictures for both
-<<<<<<< HEAD
         batch = _preprocessed(cfg, student_model, size)
-        sides = [_describe(name, model, tasks[name], batch) for name, model in models.items()]
-    return Pair(cfg, *sides, training, size, batch)
-=======
-        batch = student_model.data_preprocessor(pictures(cfg, student_model, size), training=True)
         teacher_size = teachers_size(models, training, size)
         batches = {"student": batch, "teacher": resized(batch, teacher_size)}
         sides = [_describe(name, model, tasks[name], batches[name]) for name, model in models.items()]
         look_again(cfg, sides, training, size)
     return Pair(cfg, *sides, training, size, batch, teacher_size)
->>>>>>> resize
 
 
 def _check_plain(side: str, model: Any) -> None:

@@ -11,6 +11,8 @@ from torch import nn
 
 from mmdist.errors import ConfigError, nearest
 from mmdist.models.recorders.base import InstanceRecorder
+from mmdist.models.recorders.owners import tensors
+from mmdist.models.recorders.sources import find_part, outside_python
 
 SIDES = ("student", "teacher")
 
@@ -70,14 +72,19 @@ def silent(recorders: RecorderManager) -> dict[str, BaseRecorder]:
     return {name: recorder for name, recorder in recorders.recorders.items() if not recorder.data_buffer}
 
 
-def check_fired(recorders: RecorderManager, side: str) -> None:
+def check_fired(recorders: RecorderManager, model: nn.Module, side: str) -> None:
     """Every recorder recorded something.
+
+    Args:
+        recorders (RecorderManager): After a pass.
+        model (nn.Module): What they record.
+        side (str): ``student`` or ``teacher``, for messages.
 
     Raises:
         ConfigError: The source exists, but nothing calls it as a module in this pass.
     """
     for name, recorder in silent(recorders).items():
-        hint = (
+        hint = outside_python(model, recorder.source) or (
             recorder.why_silent()
             if isinstance(recorder, InstanceRecorder)
             else "where its method is called directly, as mmseg does with its heads, use "
@@ -85,6 +92,29 @@ def check_fired(recorders: RecorderManager, side: str) -> None:
         )
         wanted = f"something that fires in a pass of the {side} (tools/analysis_tools/list_modules.py lists it)"
         raise ConfigError(recorder_key(side, name), recorder.source, wanted, hint)
+
+
+def check_gradients(recorders: RecorderManager, student: nn.Module) -> None:
+    """What a module that trains has answered carries a gradient.
+
+    Raises:
+        ConfigError: It does not: the module ran inside a block that is computed again for the backward pass.
+    """
+    for name, recorder in recorders.recorders.items():
+        outputs = isinstance(recorder, ModuleOutputsRecorder) or getattr(recorder, "what", "inputs") == "outputs"
+        module = find_part(student, recorder.source.removesuffix(".forward"))
+        if not outputs or not isinstance(module, nn.Module):  # another method may return what trains nothing
+            continue
+        found = [tensor for tensor in tensors(recorder.data_buffer) if tensor.is_floating_point()]
+        if not found or any(tensor.requires_grad for tensor in found):
+            continue
+        if any(parameter.requires_grad for parameter in module.parameters()):
+            wanted = "something that carries a gradient to the student"
+            hint = (
+                "under activation checkpointing (activation_checkpointing, with_cp) what is inside of a checkpointed "
+                "block is first computed without a graph: record that block, or what comes after it"
+            )
+            raise ConfigError(recorder_key("student", name), recorder.source, wanted, hint)
 
 
 def empty(distiller: BaseDistiller) -> None:

@@ -15,6 +15,7 @@ from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.utils import add_prefix
 from torch import Tensor, nn
 
+from mmdist.compat.compiled_graphs import Untraced, guarded_hooks
 from mmdist.compat.layout import give_contiguous_maps
 from mmdist.errors import MMDistError
 from mmdist.models.algorithms import records
@@ -200,6 +201,18 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 raise
             return getattr(student, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What the algorithm does not have, and the student has, is set where it is read: hooks write it too."""
+        built = "_checked" in self.__dict__
+        if built and not self._owns(name) and hasattr(self.architecture, name):
+            setattr(self.architecture, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _owns(self, name: str) -> bool:
+        parts = (self.__dict__, self._modules, self._parameters, self._buffers)
+        return hasattr(type(self), name) or any(name in part for part in parts)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleTeacherDistill:
         """The teacher follows to another device or dtype."""
         super()._apply(fn, recurse)
@@ -245,6 +258,13 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             check_learning_rate(self.acclimated, optim_wrapper)
         self._checked = True
 
+    @torch.compiler.disable(recursive=False)
+    def forward(self, inputs: Tensor, data_samples: Sequence | None = None, mode: str = "tensor") -> Any:
+        """As MMRazor's. Compiled, the student's passes are graphs; the rest runs as it does otherwise."""
+        with guarded_hooks():
+            return super().forward(inputs, data_samples, mode)
+
+    @torch.compiler.disable(recursive=False)
     def loss(self, batch_inputs: Tensor, data_samples: Sequence | None = None) -> dict[str, Tensor]:
         """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
 
@@ -262,6 +282,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         finally:
             records.empty(self.distiller)
 
+    @torch.compiler.disable(recursive=False)
     def _loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         distiller, losses = self.distiller, {}
         teaching = not self.distillation_stopped
@@ -287,13 +308,16 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         if self.calculate_student_loss:
             losses.update(add_prefix(student_losses, "student"))
         if teaching:
-            records.check_fired(distiller.student_recorders, "student")
+            records.check_fired(distiller.student_recorders, self.student, "student")
+            if self.student_trainable and torch.is_grad_enabled():
+                records.check_gradients(distiller.student_recorders, self.student)
             losses.update(add_prefix(self._distill_losses(inputs), "distill"))
             losses.update(self.weighting.logs() if self.weighting is not None else {})
         elif torch.distributed.is_available() and torch.distributed.is_initialized():
             losses.update(self._unused())
         return losses
 
+    @torch.compiler.disable(recursive=False)
     def _loss_of_both(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         """As in MMRazor: the teacher trains as a whole, on its own task loss too."""
         distiller = self.distiller
@@ -304,11 +328,13 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         grad = torch.set_grad_enabled(
             (self.student_trainable or self.calculate_student_loss) and torch.is_grad_enabled()
         )
-        with distiller.student_recorders, distiller.deliveries, grad:
+        with Untraced(distiller.student_recorders, distiller.deliveries), grad:
             student_losses = self.student(inputs, samples, mode="loss")
         if self.calculate_student_loss:
             losses.update(add_prefix(student_losses, "student"))
         if not self.distillation_stopped:
+            records.check_fired(distiller.teacher_recorders, self.teacher, "teacher")
+            records.check_fired(distiller.student_recorders, self.student, "student")
             losses.update(add_prefix(self._distill_losses(inputs), "distill"))
         return losses
 
@@ -318,14 +344,16 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         trained = [parameter for parameter in parts if parameter.requires_grad]
         return {"distill.loss_stopped": sum(parameter.sum() * 0 for parameter in trained)} if trained else {}
 
+    @torch.compiler.disable(recursive=False)
     def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
         weighted = nullcontext()
         if self.weighting is not None and not self.distillation_stopped:
             weighted = self.weighting.applied(self.student, self.distiller.teacher_recorders)
-        with self.distiller.student_recorders, self.distiller.deliveries, weighted, grad:
+        with Untraced(self.distiller.student_recorders, self.distiller.deliveries, weighted), grad:
             return self.student(inputs, samples, mode="loss")
 
+    @torch.compiler.disable
     def _distill_losses(self, inputs: Tensor) -> dict[str, Tensor]:
         match_connectors(self.distiller)
         try:
@@ -336,6 +364,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         except ValueError as error:
             raise MMDistError(f"model.distiller: {error}{advice_on_shapes(str(error))}") from error
 
+    @torch.compiler.disable
     def _prepare_teacher(self) -> None:
         """Let the teacher's recorders listen; again in a copy, whose recorders nobody has prepared."""
         if self._listening.distiller is not self.distiller:

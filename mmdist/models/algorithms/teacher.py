@@ -80,6 +80,7 @@ class Teacher:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_features": None, "_owner": None}
 
+    @torch.compiler.disable
     def prepare(self, inputs: Tensor, samples: Sequence | None = None) -> Tensor:
         """The student's pictures as the teacher's own data preprocessor would have made them.
 
@@ -107,6 +108,7 @@ class Teacher:
         number = iteration()
         return isolated_randomness(self._batches if number is None else number, stream, device=inputs.device)
 
+    @torch.compiler.disable
     def record(self, recorders: RecorderManager, inputs: Tensor, samples: Sequence | None, *, whole: bool) -> None:
         """Let the recorders record one pass.
 
@@ -124,7 +126,7 @@ class Teacher:
             # No further: with masks, MMDetection's `tensor` mode of a cascade fails where a picture was flipped.
             self.extract(recorders, inputs)
             self._features = None
-            check_fired(recorders, "teacher")
+            check_fired(recorders, self.model, "teacher")
             return
         if self._mode == "tensor":
             reason = ""
@@ -143,8 +145,9 @@ class Teacher:
             self._mode, self._seen = "loss", []
             self.fused.unpack()  # what a loss does with its maps was not tried out
         self._run(recorders, lambda: self.model(inputs, samples, mode="loss"), inputs, whole)
-        check_fired(recorders, "teacher")
+        check_fired(recorders, self.model, "teacher")
 
+    @torch.compiler.disable
     def extract(self, recorders: RecorderManager, inputs: Tensor) -> None:
         """First half of a two-stage detector: features, which :meth:`record_rois` goes on from."""
         with recorders, self._context(inputs):
@@ -153,6 +156,7 @@ class Teacher:
                 self.model.rpn_head(self._features)
         self._reorder(recorders, inputs)
 
+    @torch.compiler.disable
     def record_rois(self, recorders: RecorderManager, rois: Tensor) -> None:
         """Second half: the box head on the student's regions. What the first half recorded stays."""
         kept = {name: list(recorder.data_buffer) for name, recorder in recorders.recorders.items()}
@@ -162,7 +166,7 @@ class Teacher:
         for name, recorder in recorders.recorders.items():
             if not under(recorder.source, ROI_HEAD):
                 recorder._data_buffer = kept[name]
-        check_fired(recorders, "teacher")
+        check_fired(recorders, self.model, "teacher")
 
     def _run(self, recorders: RecorderManager, forward: Callable[[], Any], inputs: Tensor, whole: bool) -> None:
         learned = len(self._seen) >= LEARN and len(set(self._seen)) == 1 and not whole and watchable(recorders)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
@@ -19,6 +20,7 @@ class _Hook:
     def __init__(self, record: Callable[..., None] | None) -> None:
         self.record = record
 
+    @torch.compiler.disable
     def __call__(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
         if self.record is not None:
             self.record(module.forward, args, kwargs, outputs)

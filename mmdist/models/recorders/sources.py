@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from mmdist.errors import ConfigError, nearest
@@ -31,14 +32,16 @@ def find_module(model: nn.Module, source: str) -> nn.Module:
         >>> find_module(nn.Sequential(nn.Linear(2, 3)), '0').out_features
         3
     """
-    found = _walk(model, source)
+    found = find_part(model, source)
     allowed = f"the name of a module of {type(model).__name__}"
     if not isinstance(found, nn.Module):
         parent, _, name = source.rpartition(".")
-        owner = _walk(model, parent) if parent else model
+        owner = find_part(model, parent) if parent else model
         if callable(found) or (isinstance(owner, nn.Module) and name in methods_of(owner)):
             raise ConfigError("source", source, allowed, "this is a method: record it with type='mmdist.Method'")
         raise ConfigError("source", source, allowed, _near(model, source, [name for name, _ in model.named_modules()]))
+    if isinstance(found, torch.jit.ScriptModule):  # which takes no hook
+        raise ConfigError("source", source, f"{allowed} that runs in Python", outside_python(model, source))
     if not has_forward(found):
         hint = (
             f"{type(found).__name__} has no forward, so it is never called: record {_listed(children(found, source))}"
@@ -66,7 +69,7 @@ def find_method(model: nn.Module, source: str) -> tuple[Any, str]:
         (Linear(in_features=2, out_features=3, bias=True), 'forward')
     """
     path, _, name = source.rpartition(".")
-    owner = _walk(model, path) if path else model
+    owner = find_part(model, path) if path else model
     allowed = f"path and method of a module of {type(model).__name__}"
     if owner is None:
         hint = _near(model, path, [known for known, _ in model.named_modules()], name)
@@ -85,6 +88,32 @@ def find_method(model: nn.Module, source: str) -> tuple[Any, str]:
         hint = f"the methods of a {type(owner).__name__} cannot be wrapped"
         raise ConfigError("source", source, allowed, hint)
     return owner, name
+
+
+def outside_python(model: nn.Module, source: str) -> str:
+    """Why a hook in a module may not run: it is part of a compiled graph or of a script. Empty where it is not.
+
+    Args:
+        model (nn.Module): The student or the teacher.
+        source (str): A module, or a method of one.
+
+    Example:
+        >>> outside_python(nn.Sequential(nn.Linear(2, 3)), '0')
+        ''
+    """
+    path = source.split(".")
+    for length in range(len(path) + 1):
+        name = ".".join(path[:length])
+        module = find_part(model, name) if name else model
+        owner = f"the module {name!r}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            return f"{owner} is a TorchScript (torch.jit), which no recorder can look into: record it from outside"
+        if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_torchdynamo_orig_callable"):
+            return (
+                f"{owner} was compiled and run before the recorder was there, so its graph passes over it: compile it "
+                "after the algorithm is built, and run it through the algorithm alone"
+            )
+    return ""
 
 
 def has_forward(module: nn.Module) -> bool:
@@ -117,7 +146,13 @@ def children(module: nn.Module, source: str) -> list[str]:
     return [f"{source}.{name}" for name, _ in module.named_children()]
 
 
-def _walk(model: nn.Module, path: str) -> Any:
+def find_part(model: nn.Module, path: str) -> Any:
+    """The submodule, method or other object of a path of names; None where there is none.
+
+    Example:
+        >>> find_part(nn.Sequential(nn.Linear(2, 3)), '0.weight').shape
+        torch.Size([3, 2])
+    """
     found: Any = model
     for name in path.split("."):
         found = getattr(found, name, None) if name else None
@@ -129,7 +164,7 @@ def _walk(model: nn.Module, path: str) -> Any:
 def _near(model: nn.Module, source: str, known: Sequence[str], method: str = "") -> str:
     end = f".{method}" if method else ""
     first = source.partition(".")[0]
-    if first in PACKAGES and _walk(model, first) is None:
+    if first in PACKAGES and find_part(model, first) is None:
         return f"not a Python path: the name of a module of this model{', and a method' if method else ''}"
     close = [name + end for name in nearest(source, [name for name in known if name])]
     if close:
@@ -137,7 +172,7 @@ def _near(model: nn.Module, source: str, known: Sequence[str], method: str = "")
     parent = source
     while parent:  # nothing is spelt like it: what is there, as deep as the source is right
         parent = parent.rpartition(".")[0]
-        found = _walk(model, parent) if parent else model
+        found = find_part(model, parent) if parent else model
         if isinstance(found, nn.Module) and any(True for _ in found.children()):
             names = children(found, parent) if parent else [name for name, _ in found.named_children()]
             return f"{repr(parent) if parent else 'the model'} has {_listed(names)}"

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 Listener = Callable[[tuple, dict, Any], None]
 
 
@@ -77,11 +79,16 @@ class Tap:
         method = inspect.getattr_static(type(self.owner), self.name)
         return method.__get__(self.owner, type(self.owner))
 
+    @torch.compiler.disable(recursive=False)
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         output = self.__wrapped__(*args, **kwargs)
+        self._tell(args, kwargs, output)
+        return output
+
+    @torch.compiler.disable
+    def _tell(self, args: tuple, kwargs: dict, output: Any) -> None:
         for listener in tuple(self.listeners):
             listener(args, kwargs, output)
-        return output
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the instance, made meanwhile, has no listener."""

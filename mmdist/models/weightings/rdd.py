@@ -205,6 +205,7 @@ class RDDWeighting:
         sources = [target.teacher for target in self.targets]
         return list(dict.fromkeys([*(self.opinions or ()), *sources]))
 
+    @torch.compiler.disable
     def _weigh(self, target: Target, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
         call = LossCall(module, args, kwargs)
         if call.reduction_override == "none":  # a pixel sampler that looks for the largest losses
