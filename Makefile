@@ -18,12 +18,13 @@ here = $(filter $(call visible,$(CURDIR)),$(call visible,$(PWD)) $(realpath $(PW
 typed = $(MAKE) $(if $(here),,-C $(call quote,$(CURDIR)) )$(MAKECMDGOALS)$(if $(variables), $(foreach v,$(variables),$v=$(call quote,$(value $v))))
 env demo benchmark: export MMDIST_AGAIN = $(typed)
 
-.PHONY: help env demo test test-zoo test-slurm benchmark lint docs clean
+.PHONY: help env demo test test-zoo test-families test-slurm benchmark lint docs clean
 
 help:
 	@echo 'make demo [TASK=seg|det|cls] [DATA=...]  train teacher, student and distilled student; compare them'
 	@echo 'make test [PYTEST_ARGS=...]              run the tests'
 	@echo 'make test-zoo [PYTEST_ARGS=...]          train one iteration of every config of the zoo'
+	@echo 'make test-families [PYTEST_ARGS=...]     try every config family of the libraries, as student and teacher (hours)'
 	@echo 'make test-slurm [PYTEST_ARGS=...]        run the tests that need slurm, on a cluster on this machine'
 	@echo 'make benchmark [RERUN="--task ..."]      tables and figures of the accuracy benchmark; RERUN trains cells once more'
 	@echo 'make lint                                check style and format'
@@ -44,6 +45,10 @@ test: env
 
 test-zoo: env
 	@MMDIST_ZOO=all $(RUN) -m pytest -n 2 tests/zoo $(PYTEST_ARGS)
+
+test-families: env
+	@MMDIST_FAMILIES=all $(RUN) -m pytest -n 2 --dist worksteal tests/families $(PYTEST_ARGS)
+	@PYTHONPATH=tests .venv/bin/python -m families.page
 
 test-slurm: env
 	@trap '$(CLUSTER) down' EXIT; trap 'exit 130' INT TERM; \
