@@ -13,6 +13,7 @@ from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
 from mmdist.engine.preflight.run import check_run
+from mmdist.engine.preflight.unlabeled import check_unlabeled
 
 __all__ = ["preflight"]
 
@@ -34,6 +35,8 @@ def preflight(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
         check_run(cfg, splits, by_runner=by_runner)
+        if "train" in splits:
+            check_unlabeled(cfg)
         teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
         for note in class_notes(cfg, teacher_meta) if "train" in splits else ():
