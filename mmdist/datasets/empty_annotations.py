@@ -20,15 +20,18 @@ LOADERS = ("mmcv.LoadAnnotations", "mmseg.LoadAnnotations", "mmdet.LoadAnnotatio
 class EmptyAnnotations:
     """Stands in a pipeline for the transform that loads annotations, and sets empty ones.
 
+    A segmenter's label map is that of one class: whatever the transforms fill up is ignored then, which tells it from
+    the image. After the pipeline :func:`~mmdist.datasets.unlabeled.mark_unlabeled` ignores the rest too.
+
     Args:
         loader (Any): The transform: mmcv's, mmseg's or mmdet's ``LoadAnnotations``, or one derived of these.
-        ignore_index (int): What the label map of a segmenter is filled with.
+        ignore_index (int): The label that does not count.
 
     Example:
         >>> from mmcv.transforms import LoadAnnotations
         >>> empty = EmptyAnnotations(LoadAnnotations(with_bbox=False, with_label=False, with_seg=True), 255)
         >>> empty(dict(img=np.zeros((2, 3, 3)), seg_fields=[]))['gt_seg_map'].tolist()
-        [[255, 255, 255], [255, 255, 255]]
+        [[0, 0, 0], [0, 0, 0]]
     """
 
     def __init__(self, loader: Any, ignore_index: int) -> None:
@@ -44,10 +47,10 @@ class EmptyAnnotations:
         if not self.boxes and getattr(self.loader, "with_label", False):
             results["gt_bboxes_labels"] = np.zeros(0, dtype=np.int64)
         if getattr(self.loader, "with_seg", False):
-            ignored = getattr(self.loader, "ignore_index", self.ignore_index) if self.boxes else self.ignore_index
-            results["gt_seg_map"] = np.full(results["img"].shape[:2], ignored, dtype=np.uint8)
+            filled = getattr(self.loader, "ignore_index", 255) if self.boxes else int(self.ignore_index == 0)
+            results["gt_seg_map"] = np.full(results["img"].shape[:2], filled, dtype=np.uint8)
             if self.boxes:
-                results["ignore_index"] = ignored
+                results["ignore_index"] = filled
             else:
                 results.setdefault("seg_fields", []).append("gt_seg_map")
         return results

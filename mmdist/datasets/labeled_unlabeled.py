@@ -77,7 +77,7 @@ class LabeledUnlabeledDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         part, index = self._place(index)
         sample = part[index]
-        return sample if part is self.labeled else mark_unlabeled(sample)
+        return sample if part is self.labeled else mark_unlabeled(sample, _innermost(part).ignore_index)
 
     def get_data_info(self, index: int) -> dict:
         """What is known of an image before the pipeline."""

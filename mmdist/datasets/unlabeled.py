@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
+from torch import Tensor
 
 from mmdist.datasets.empty_annotations import without_annotations
 from mmdist.datasets.images import images_in, images_of_list, is_local, look_at_all
@@ -20,7 +21,7 @@ from mmdist.registry import DATASETS
 KEY = "train_dataloader.dataset.unlabeled"
 BAD_IMAGES = ("error", "skip")
 MAX_PIXELS = 100_000_000
-LABELED = "labeled"  # in the metainfo of an image's data sample
+LABELED, CONTENT = "labeled", "content"  # in the metainfo of an image's data sample
 TRIES = 20  # images in a row that a pipeline may give nothing for
 SHOWN = 3
 SIZE = ("width", "height")
@@ -125,7 +126,7 @@ class UnlabeledDataset(BaseDataset):
                 self._count_nothing(f"{KEY}.pipeline.{number}", type(transform).__name__, path)
                 return None
         self._nothing = 0
-        return mark_unlabeled(results)
+        return mark_unlabeled(results, self.ignore_index)
 
     def _count_nothing(self, key: str, name: str, path: str) -> None:
         self._nothing += 1
@@ -184,11 +185,22 @@ class UnlabeledDataset(BaseDataset):
         return kept
 
 
-def mark_unlabeled(sample: Any) -> Any:
-    """Say in the metainfo of a packed sample that it has no label; what is not packed yet is left as it is."""
+def mark_unlabeled(sample: Any, ignore_index: int) -> Any:
+    """Say in the metainfo of a packed sample that it has no label; what is not packed yet is left as it is.
+
+    A label map tells by now which of its pixels a transform has filled up: where not all are of the image, the metainfo
+    ``content``, (1, H, W) bool, keeps it. Then all pixels are ignored.
+    """
     packed = sample.get("data_samples") if isinstance(sample, dict) else None
-    if hasattr(packed, "set_metainfo"):
-        packed.set_metainfo({LABELED: False})
+    if not hasattr(packed, "set_metainfo") or getattr(packed, LABELED, True) is False:
+        return sample
+    packed.set_metainfo({LABELED: False})
+    labels = getattr(getattr(packed, "gt_sem_seg", None), "data", None)
+    if isinstance(labels, Tensor):
+        content = labels != ignore_index
+        if not bool(content.all()):
+            packed.set_metainfo({CONTENT: content})
+        labels.fill_(ignore_index)
     return sample
 
 

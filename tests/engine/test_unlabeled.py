@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from mmdist.engine.checks import check_samples
 from mmdist.engine.checks.datasets import leaves
+from mmdist.engine.config import load_config
 from mmdist.engine.dataset_classes import config_names
 from mmdist.engine.preflight import preflight
 from mmdist.errors import ConfigError, MMDistError
@@ -38,6 +40,20 @@ def test_a_config_with_unlabelled_images_passes(cfg: Config) -> None:
     preflight(cfg, ("train",))
     cfg.train_dataloader.dataset.unlabeled = dict(images=cfg.train_dataloader.dataset.labeled)
     preflight(cfg, ("train",))
+
+
+def test_the_config_of_the_page_is_what_it_says(cfg: Config, tmp_path: Path) -> None:
+    data = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = data.labeled
+    cfg.train_dataloader.batch_sampler = dict(type="AspectRatioBatchSampler")
+    cfg.dump(str(tmp_path / "my_distillation.py"))
+    page = (Path(__file__).parents[2] / "docs/en/few_labels.md").read_text()
+    text = re.search(r"```python\n(_base_.*?)```", page, re.DOTALL).group(1).replace("data/more_images", data.unlabeled)
+    (tmp_path / "few.py").write_text(text)
+    few = load_config(str(tmp_path / "few.py"))
+    assert few.train_dataloader.dataset.labeled == data.labeled
+    assert (few.train_dataloader.batch_size, few.train_dataloader.batch_sampler.unlabeled) == (8, 24)
+    preflight(few, ("train",))
 
 
 def test_a_batch_sampler_of_the_task_is_not_taken_for_ours(cfg: Config) -> None:

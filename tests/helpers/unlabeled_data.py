@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
+from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -70,3 +72,41 @@ def batches_of_rank(rank: int, dataset: Any, cases: list[tuple[type, dict]], mos
     except ConfigError as error:
         return dict(batches=found, refused=str(error))
     return dict(batches=found, refused="")
+
+
+def raw_batch(scope: str, labeled: list[tuple[int, int]], unlabeled: list[tuple[int, int]] = ()) -> dict[str, Any]:
+    """A batch as a dataloader gives it, of images of these heights and widths; the same images in every call."""
+    numbers = torch.Generator().manual_seed(7)
+    images = [torch.randint(0, 256, (3, *size), generator=numbers, dtype=torch.uint8) for size in labeled]
+    samples = [_sample(scope, size, index, numbers) for index, size in enumerate(labeled)]
+    numbers.manual_seed(8)
+    for size in unlabeled:
+        images.append(torch.randint(0, 256, (3, *size), generator=numbers, dtype=torch.uint8))
+        sample = _sample(scope, size, None, numbers)
+        sample.set_metainfo(dict(labeled=False))
+        samples.append(sample)
+    return dict(inputs=images, data_samples=samples)
+
+
+def _sample(scope: str, size: tuple[int, int], index: int | None, numbers: torch.Generator) -> Any:
+    """The data sample of an image; without an index, of one that has no annotations."""
+    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    if scope == "mmseg":
+        from mmseg.structures import SegDataSample
+
+        labels = torch.full((1, *size), 255)
+        if index is not None:
+            labels[:, 4:] = torch.randint(0, 3, (1, size[0] - 4, size[1]), generator=numbers)
+        return SegDataSample(metainfo=meta, gt_sem_seg=PixelData(data=labels))
+    if scope == "mmdet":
+        from mmdet.structures import DetDataSample
+        from mmdet.structures.bbox import HorizontalBoxes
+
+        boxes = torch.tensor([[2.0, 3.0, 18.0, 20.0], [8.0, 6.0, 26.0, 25.0]])[: 0 if index is None else 2]
+        instances = InstanceData(bboxes=HorizontalBoxes(boxes), labels=torch.tensor([0, 2])[: len(boxes)])
+        return DetDataSample(
+            metainfo=meta, gt_instances=instances, ignored_instances=InstanceData(bboxes=HorizontalBoxes(boxes[:0]))
+        )
+    from mmpretrain.structures import DataSample
+
+    return DataSample(metainfo=meta).set_gt_label((index or 0) % 3)

@@ -16,21 +16,24 @@ from mmrazor.models.utils import add_prefix
 from torch import Tensor, nn
 
 from mmdist.compat.layout import give_contiguous_maps
-from mmdist.errors import MMDistError
+from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import advice_on_shapes, check_channels, match_connectors, shape_connectors
 from mmdist.models.algorithms.normalisation import translation, warn_of_divisors
 from mmdist.models.algorithms.options import DTYPES, check_dtype, refuse_beside_training, refuse_shared
 from mmdist.models.algorithms.overhaul import give_margins
+from mmdist.models.algorithms.parts import Records, losses_of_parts
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
-from mmdist.models.algorithms.teacher import LOSSES, TEACHER, Teacher
+from mmdist.models.algorithms.statistics import kept_buffers
+from mmdist.models.algorithms.student import build_student
+from mmdist.models.algorithms.teacher import LOSSES, TEACHER, UNLABELED, Teacher
+from mmdist.models.algorithms.unlabeled import BatchSplitter, is_unlabeled, named_failure
 from mmdist.models.builder import (
     ModelSource,
     build_model,
-    load_model_config,
     load_weights,
     mark_initialised,
     warn_random_teacher,
@@ -71,6 +74,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             to True.
         acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
             (``mmdist.AcclimationLoss``). Defaults to none.
+        update_bn (bool): Whether unlabelled images (``mmdist.LabeledUnlabeledDataset``) move the running statistics of
+            the student's norm layers. Defaults to False.
         weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.
         data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
@@ -98,6 +103,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teacher_channels_last: bool = False,
         teacher_fuse_conv_bn: bool = True,
         acclimated: Sequence[str] = (),
+        update_bn: bool = False,
         weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs: Any,
@@ -166,6 +172,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.student_trainable = student_trainable
         self.calculate_student_loss = calculate_student_loss
         self.teacher_module_inplace = teacher_module_inplace
+        self.update_bn = update_bn
+        BatchSplitter(self.data_preprocessor)
         self.distillation_stopped = False  # MMRazor's StopDistillHook sets it
         self._checked = False
 
@@ -229,26 +237,66 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             check_learning_rate(self.acclimated, optim_wrapper)
         self._checked = True
 
-    def loss(self, batch_inputs: Tensor, data_samples: Sequence | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, inputs: Tensor, data_samples: Sequence | None = None, mode: str = "tensor", unlabeled: dict | None = None
+    ) -> Any:
+        """As every mmengine model's; in ``loss`` mode also with images without labels, as :meth:`loss` takes them."""
+        if mode == "loss":
+            return self.loss(inputs, data_samples, unlabeled)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(
+        self, batch_inputs: Tensor, data_samples: Sequence | None = None, unlabeled: dict | None = None
+    ) -> dict[str, Tensor]:
         """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
+
+        Unlabelled images go through teacher and student after the labelled ones, and their task loss is dropped.
 
         Args:
             batch_inputs (Tensor): (N, C, H, W), preprocessed for the student.
             data_samples (Sequence, optional): The data samples.
+            unlabeled (dict, optional): ``inputs`` and ``data_samples`` of images without labels.
 
         Returns:
             dict[str, Tensor]: As the student's own ``loss``.
+
+        Raises:
+            ConfigError: Unlabelled images, and a model or losses that cannot do without labels.
         """
         try:
+            alone = unlabeled is None and data_samples and is_unlabeled(data_samples[0])
+            if (alone or unlabeled is not None) and self.teacher_trainable:
+                raise ConfigError("model.teacher_trainable", True, "False beside unlabelled images")
+            if alone and self.calculate_student_loss:
+                hint = "mmdist.LabeledUnlabeledDataset has labelled images too"
+                raise ConfigError("model.calculate_student_loss", True, "False: no image of the batch has labels", hint)
             if self.teacher_trainable:
                 return self._loss_of_both(batch_inputs, data_samples)
-            return self._loss(batch_inputs, data_samples)
+            return self._loss(batch_inputs, data_samples, unlabeled, alone=bool(alone))
         finally:
             records.empty(self.distiller)
 
-    def _loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
-        distiller, losses = self.distiller, {}
-        teaching = not self.distillation_stopped
+    def _loss(
+        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None, *, alone: bool
+    ) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        student_losses = self._passes(inputs, samples, weighted=not alone)
+        if self.calculate_student_loss:
+            losses.update(add_prefix(student_losses, "student"))
+        if not self.distillation_stopped:
+            records.check_fired(self.distiller.student_recorders, "student")
+            parts: tuple[Records | None, Records] | None = None
+            if unlabeled is not None or alone:
+                parts = self._parts(inputs, samples, unlabeled)
+            losses.update(add_prefix(self._distill_losses(inputs, parts), "distill"))
+            losses.update(self.weighting.logs() if self.weighting is not None else {})
+        elif torch.distributed.is_available() and torch.distributed.is_initialized():
+            losses.update(self._unused())
+        return losses
+
+    def _passes(self, inputs: Tensor, samples: Sequence | None, *, weighted: bool = True) -> dict[str, Tensor]:
+        """The teacher's pass and the student's over some images, whose records are then there; the task losses."""
+        distiller, teaching = self.distiller, not self.distillation_stopped
         if teaching:
             self._prepare_teacher()
             pictures = self._teacher.prepare(inputs, samples)
@@ -262,21 +310,26 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 self._teacher.record(distiller.teacher_recorders, pictures, samples, whole=whole)
 
         distiller.set_deliveries_override(True)
-        if by_rois:
-            with recorded_rois(self.student) as rois:
-                student_losses = self._student_loss(inputs, samples)
-            self._teacher.record_rois(distiller.teacher_recorders, rois[0])
-        else:
-            student_losses = self._student_loss(inputs, samples)
-        if self.calculate_student_loss:
-            losses.update(add_prefix(student_losses, "student"))
-        if teaching:
-            records.check_fired(distiller.student_recorders, "student")
-            losses.update(add_prefix(self._distill_losses(inputs), "distill"))
-            losses.update(self.weighting.logs() if self.weighting is not None else {})
-        elif torch.distributed.is_available() and torch.distributed.is_initialized():
-            losses.update(self._unused())
-        return losses
+        if not by_rois:
+            return self._student_loss(inputs, samples, weighted=weighted)
+        with recorded_rois(self.student) as rois:
+            student_losses = self._student_loss(inputs, samples, weighted=weighted)
+        self._teacher.record_rois(distiller.teacher_recorders, rois[0])
+        return student_losses
+
+    def _parts(
+        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None
+    ) -> tuple[Records | None, Records]:
+        """The labelled images' records, and those of the others, which go through both models here."""
+        first = Records(self.distiller, inputs, samples)
+        if unlabeled is None:
+            return None, first
+        others = unlabeled["inputs"], unlabeled["data_samples"]
+        kept = kept_buffers(self.student, update_norms=self.update_bn)
+        with self._teacher.own_numbers(UNLABELED, inputs), kept, named_failure(self.student):
+            self._passes(*others, weighted=False)
+        records.check_fired(self.distiller.student_recorders, "student")
+        return first, Records(self.distiller, *others)
 
     def _loss_of_both(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
         """As in MMRazor: the teacher trains as a whole, on its own task loss too."""
@@ -302,18 +355,21 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         trained = [parameter for parameter in parts if parameter.requires_grad]
         return {"distill.loss_stopped": sum(parameter.sum() * 0 for parameter in trained)} if trained else {}
 
-    def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
+    def _student_loss(self, inputs: Tensor, samples: Sequence | None, *, weighted: bool) -> dict[str, Tensor]:
         grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
-        weighted = nullcontext()
-        if self.weighting is not None and not self.distillation_stopped:
-            weighted = self.weighting.applied(self.student, self.distiller.teacher_recorders)
-        with self.distiller.student_recorders, self.distiller.deliveries, weighted, grad:
+        weights = nullcontext()
+        if weighted and self.weighting is not None and not self.distillation_stopped:
+            weights = self.weighting.applied(self.student, self.distiller.teacher_recorders)
+        with self.distiller.student_recorders, self.distiller.deliveries, weights, grad:
             return self.student(inputs, samples, mode="loss")
 
-    def _distill_losses(self, inputs: Tensor) -> dict[str, Tensor]:
-        match_connectors(self.distiller)
+    def _distill_losses(self, inputs: Tensor, parts: tuple[Records | None, Records] | None = None) -> dict[str, Tensor]:
+        if parts is None:
+            match_connectors(self.distiller)
         try:
             with self._teacher.own_numbers(LOSSES, inputs):  # of random masks, of dropout in a head on regions
+                if parts is not None:
+                    return losses_of_parts(self.distiller, *parts)
                 return self.distiller.compute_distill_losses()
         except MMDistError:  # which says by itself what to do
             raise
@@ -338,24 +394,3 @@ class Listening:
 
     def __deepcopy__(self, memo: dict) -> Listening:
         return Listening()
-
-
-def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module | None) -> BaseModel:
-    """Build the student with the data preprocessor that its plain training would use.
-
-    The runner hands the config's top-level ``data_preprocessor`` to whatever it builds. A plain model takes it only if
-    its own config has none, and may complete it: mmpretrain's has no ``type``.
-
-    Args:
-        architecture (str | dict | BaseModel): See :class:`SingleTeacherDistill`.
-        data_preprocessor (dict | nn.Module, optional): What the runner handed down.
-
-    Returns:
-        BaseModel: The student.
-    """
-    key = "model.architecture"
-    if isinstance(architecture, str):
-        architecture = load_model_config(architecture, key)
-    if isinstance(architecture, dict) and "type" in architecture and data_preprocessor is not None:
-        architecture = {"data_preprocessor": data_preprocessor, **architecture}
-    return build_model(architecture, key)

@@ -1,0 +1,119 @@
+"""Batches of labelled and unlabelled images: cut in two before they are prepared, and how far an image reaches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmdist.errors import ConfigError, MMDistError, one_line
+from mmdist.models.algorithms.randomness import isolated_randomness
+
+PART = "unlabeled"  # what the algorithm's `forward` calls the second part
+DATA = ("inputs", "data_samples")
+
+
+def is_unlabeled(sample: Any) -> bool:
+    """Whether a data sample says ``labeled=False`` in its metainfo, as those of ``mmdist.UnlabeledDataset`` do."""
+    return getattr(sample, "labeled", True) is False
+
+
+class BatchSplitter:
+    """Makes a data preprocessor prepare the labelled and the unlabelled images of a batch as two batches.
+
+    So what the labelled images are padded to, and mixed with, is what it would be without the others. The second
+    batch is prepared with the same random numbers, so that both are resized alike; none is missed afterwards. It is
+    the entry ``unlabeled`` of what the data preprocessor returns. A batch of one kind is prepared as ever.
+
+    Args:
+        preprocessor (nn.Module): The data preprocessor; two hooks are registered on it.
+    """
+
+    def __init__(self, preprocessor: nn.Module) -> None:
+        self._rest: Any = None
+        preprocessor.register_forward_pre_hook(self._before, with_kwargs=True)
+        preprocessor.register_forward_hook(self._after)
+
+    def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
+        self._rest = None
+        data = args[0] if args else kwargs.get("data")
+        samples = data.get("data_samples") if isinstance(data, dict) else None
+        if not isinstance(samples, list | tuple):
+            return None
+        unlabeled = [is_unlabeled(sample) for sample in samples]
+        if not any(unlabeled) or all(unlabeled):
+            return None
+        labeled, rest = (
+            _chosen(data, [i for i, kind in enumerate(unlabeled) if kind is which]) for which in (False, True)
+        )
+        with isolated_randomness():
+            # A copy: some batch augmentations keep the size that they have drawn.
+            self._rest = copy.deepcopy(module)(rest, *args[1:], **{k: v for k, v in kwargs.items() if k != "data"})
+        return ((labeled, *args[1:]), kwargs) if args else (args, {**kwargs, "data": labeled})
+
+    def _after(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        rest, self._rest = self._rest, None
+        if rest is None:
+            return None
+        if not isinstance(output, dict):
+            raise ConfigError("model.data_preprocessor", type(module).__name__, "one that returns a dict of a batch")
+        return {**output, PART: {name: rest[name] for name in DATA}}
+
+
+def _chosen(data: dict[str, Any], indices: list[int]) -> dict[str, Any]:
+    """Some images of a batch as the dataloader gives it."""
+    count = len(data["data_samples"])
+
+    def chosen(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.ndim and len(value) == count:
+            return value[indices]
+        if isinstance(value, list | tuple) and len(value) == count:
+            return [value[index] for index in indices]
+        return value
+
+    return {name: chosen(value) for name, value in data.items()}
+
+
+@contextmanager
+def named_failure(model: nn.Module) -> Iterator[None]:
+    """Inside, a model whose loss fails is named: on images without annotations some do.
+
+    Raises:
+        ConfigError: The model, and what it said.
+    """
+    try:
+        yield
+    except (MMDistError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        wanted = "a model whose loss takes images without annotations"
+        raise ConfigError("model.architecture", type(model).__name__, wanted, one_line(error)) from error
+
+
+def content(inputs: Tensor, samples: Sequence[Any]) -> Tensor:
+    """Which pixels of a batch are of the images, and not of a border that fills them up.
+
+    Args:
+        inputs (Tensor): (N, C, H, W).
+        samples (Sequence): Their data samples: ``img_shape``, and ``content`` where the pipeline has filled up or
+            turned an image. Without both all pixels are.
+
+    Returns:
+        Tensor: (N, H, W) bool.
+    """
+    height, width = inputs.shape[-2:]
+    inside = torch.ones(len(inputs), height, width, dtype=torch.bool, device=inputs.device)
+    for pixels, sample in zip(inside, samples, strict=True):
+        shape = getattr(sample, "img_shape", None)
+        if shape is not None:
+            pixels[shape[0] :] = False
+            pixels[:, shape[1] :] = False
+        known = getattr(sample, "content", None)
+        if known is not None:
+            rows, columns = min(height, known.shape[-2]), min(width, known.shape[-1])
+            pixels[:rows, :columns] &= known[..., :rows, :columns].reshape(rows, columns).to(inputs.device)
+    return inside
