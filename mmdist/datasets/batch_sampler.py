@@ -63,7 +63,9 @@ class LabeledUnlabeledBatchSampler(Sampler):
             raise ConfigError("train_dataloader.sampler", type(sampler).__name__, ["DefaultSampler", "InfiniteSampler"])
         dataset: Any = sampler.dataset
         if not isinstance(dataset, LabeledUnlabeledDataset):
-            raise ConfigError("train_dataloader.dataset", type(dataset).__name__, "an mmdist.LabeledUnlabeledDataset")
+            name = type(dataset).__name__
+            hint = "num_batch_per_epoch wraps it: leave it out" if name == "_SlicedDataset" else ""
+            raise ConfigError("train_dataloader.dataset", name, "an mmdist.LabeledUnlabeledDataset", hint)
         if epoch not in EPOCHS:
             raise ConfigError(f"{KEY}.epoch", epoch, EPOCHS)
         counts = dict(labeled=batch_size if labeled is None else labeled, unlabeled=unlabeled)

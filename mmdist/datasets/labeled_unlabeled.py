@@ -68,6 +68,27 @@ class LabeledUnlabeledDataset(Dataset):
         """list: The labelled and the unlabelled dataset, as ``ConcatDataset`` has them."""
         return [self.labeled, self.unlabeled]
 
+    @property
+    def pipeline(self) -> Any:
+        """Compose: Of the labelled images. Hooks that exchange it (mmdet, mmpretrain) exchange it for all images."""
+        return self.labeled.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        for part in self.datasets:
+            part.pipeline = pipeline
+
+    def update_skip_type_keys(self, skip_type_keys: list[str] | None) -> None:
+        """As of mmdet's ``MultiImageMixDataset``: the transforms that are left out from now on."""
+        for part in self.datasets:
+            part.update_skip_type_keys(skip_type_keys)
+
+    def __getattr__(self, name: str) -> Any:
+        """What it does not have is the labelled dataset's: hooks of the task libraries ask for it."""
+        if name.startswith("__") or "labeled" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.labeled, name)
+
     def full_init(self) -> None:
         """Both are initialised."""
 
@@ -96,7 +117,7 @@ class LabeledUnlabeledDataset(Dataset):
         leaf = _innermost(self.labeled)
         own = "pipeline" in cfg
         if not own:
-            cfg["pipeline"] = copy.deepcopy(list(getattr(getattr(leaf, "pipeline", None), "transforms", ())))
+            cfg["pipeline"] = list(getattr(getattr(leaf, "pipeline", None), "transforms", ()))
         if isinstance(leaf, BaseDataset) and len(leaf):
             # A dummy in the form of this task's labels: one number, or a list of them.
             cfg.setdefault("label", leaf.get_data_info(0).get("gt_label", 0))

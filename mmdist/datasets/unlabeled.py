@@ -98,9 +98,18 @@ class UnlabeledDataset(BaseDataset):
             lazy_init=True,
             **kwargs,
         )
-        without_annotations(self.pipeline.transforms, f"{KEY}.pipeline", ignore_index)
         if not lazy:
             self.full_init()
+
+    @property
+    def pipeline(self) -> Any:
+        """Compose: The transforms. One that is set, as hooks exchange pipelines, is copied and loads no annotation."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        self._pipeline = copy.deepcopy(pipeline)
+        without_annotations(self._pipeline.transforms, f"{KEY}.pipeline", self.ignore_index)
 
     def load_data_list(self) -> list[dict]:
         """The images, each with what the task libraries' pipelines ask for where there are no labels."""

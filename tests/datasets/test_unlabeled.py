@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from helpers.task_runs import plain_run
 from helpers.unlabeled_data import write_images
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
@@ -123,6 +125,31 @@ def test_wrappers_that_mix_images_are_around_the_unlabelled_too(folder: Path, tm
     sample = both[len(both.labeled)]
     assert sample["inputs"].shape[1:] == both[0]["inputs"].shape[1:] == (64, 64)
     assert sample["data_samples"].labeled is False
+    both.update_skip_type_keys(["Mosaic"])  # as YOLOX's hook
+    assert both[len(both.labeled)]["inputs"].shape[1:] == (40, 50)
+
+
+def test_hooks_that_exchange_the_pipeline_exchange_it_for_all_images(folder: Path, tmp_path: Path) -> None:
+    labeled = plain_run("mmseg", tmp_path).train_dataloader.dataset
+    both = built("mmseg", dict(type="mmdist.LabeledUnlabeledDataset", labeled=labeled, unlabeled=str(folder)))
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        both.pipeline = Compose([*LOAD, dict(type="LoadAnnotations"), dict(type="PackSegInputs")])
+    assert len(both.pipeline.transforms) == len(both.unlabeled.pipeline.transforms) == 3
+    assert both[0]["inputs"].shape[1:] == (48, 48)
+    sample = both[len(both.labeled)]["data_samples"]
+    assert bool((sample.gt_sem_seg.data == 255).all())
+    assert not bool((both[0]["data_samples"].gt_sem_seg.data == 255).all())
+
+
+def test_what_hooks_ask_of_the_data_is_what_the_labelled_dataset_has(folder: Path, tmp_path: Path) -> None:
+    labeled = plain_run("mmpretrain", tmp_path).train_dataloader.dataset
+    both = built("mmpretrain", dict(type="mmdist.LabeledUnlabeledDataset", labeled=labeled, unlabeled=str(folder)))
+    assert both.CLASSES == both.labeled.CLASSES
+    assert both.metainfo == both.labeled.metainfo
+    assert not hasattr(both, "__getitems__")
+    assert pickle.loads(pickle.dumps(both)).CLASSES == both.CLASSES
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = both.nothing_such
 
 
 def test_a_folder_is_searched_with_the_folders_in_it(folder: Path, tmp_path: Path) -> None:

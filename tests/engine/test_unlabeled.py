@@ -10,11 +10,11 @@ import pytest
 from helpers.task_runs import distilled, plain_run, quickly
 from helpers.unlabeled_data import with_unlabeled, write_images
 from mmengine.config import Config
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdist.engine.checks import check_samples
+from mmdist.engine.checks import LabelGuard, check_samples
 from mmdist.engine.checks.datasets import leaves
 from mmdist.engine.config import load_config
 from mmdist.engine.dataset_classes import config_names
@@ -106,3 +106,13 @@ def test_each_part_is_looked_at_under_its_own_key(cfg: Config) -> None:
         leaf.pipeline.transforms.insert(2, Nothing())
     with pytest.raises(ConfigError, match=r"dataset\.unlabeled\.pipeline\.\d = 'Nothing'"):
         check_samples(DataLoader(dataset), nn.Identity(), "train_dataloader")
+
+
+def test_a_label_that_the_head_does_not_ignore_is_named(tmp_path: Path) -> None:
+    unlabeled = str(write_images(tmp_path / "more", [(50, 40)] * 4))
+    cfg = with_unlabeled(plain_run("mmseg", tmp_path), unlabeled)
+    cfg.model.decode_head.ignore_index = 11
+    with quickly("mmseg"):
+        dataset, model = DATASETS.build(cfg.train_dataloader.dataset), MODELS.build(cfg.model)
+    with pytest.raises(ConfigError, match=r"dataset\.ignore_index = 255.*decode_head\.ignore_index = 11"):
+        LabelGuard(model).look(DataLoader(dataset.unlabeled), "train_dataloader")

@@ -14,6 +14,7 @@ from mmdist.errors import ConfigError
 from mmdist.models.algorithms.alignment import match_connectors
 from mmdist.models.algorithms.records import managers
 from mmdist.models.algorithms.unlabeled import content
+from mmdist.models.ignore_index import LABELS
 from mmdist.models.losses.joint import Part, joint_loss, needs_labels, unlabeled_loss
 
 _said: set[str] = set()
@@ -49,7 +50,8 @@ class Records:
 
     def part(self, arguments: dict[str, Any], *, labeled: bool) -> Part:
         """The arguments of one loss, and the images they are of."""
-        inside = None if labeled or self.samples is None else content(self.inputs, self.samples)
+        masked = LABELS in arguments and not labeled and self.samples is not None
+        inside = content(self.inputs, self.samples) if masked else None
         return Part(arguments, len(self.inputs), inside)
 
 

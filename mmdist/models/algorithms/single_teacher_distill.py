@@ -30,7 +30,7 @@ from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.student import build_student
 from mmdist.models.algorithms.teacher import LOSSES, TEACHER, UNLABELED, Teacher
-from mmdist.models.algorithms.unlabeled import BatchSplitter, is_unlabeled, named_failure
+from mmdist.models.algorithms.unlabeled import BatchSplitter, is_unlabeled, named_failure, split
 from mmdist.models.builder import (
     ModelSource,
     build_model,
@@ -264,6 +264,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             ConfigError: Unlabelled images, and a model or losses that cannot do without labels.
         """
         try:
+            if unlabeled is None:
+                batch_inputs, data_samples, unlabeled = split(batch_inputs, data_samples)
             alone = unlabeled is None and data_samples and is_unlabeled(data_samples[0])
             if (alone or unlabeled is not None) and self.teacher_trainable:
                 raise ConfigError("model.teacher_trainable", True, "False beside unlabelled images")

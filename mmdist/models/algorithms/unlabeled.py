@@ -42,7 +42,8 @@ class BatchSplitter:
         self._rest = None
         data = args[0] if args else kwargs.get("data")
         samples = data.get("data_samples") if isinstance(data, dict) else None
-        if not isinstance(samples, list | tuple):
+        training = args[1] if len(args) > 1 else kwargs.get("training", False)
+        if not training or not isinstance(samples, list | tuple):
             return None
         unlabeled = [is_unlabeled(sample) for sample in samples]
         if not any(unlabeled) or all(unlabeled):
@@ -62,6 +63,25 @@ class BatchSplitter:
         if not isinstance(output, dict):
             raise ConfigError("model.data_preprocessor", type(module).__name__, "one that returns a dict of a batch")
         return {**output, PART: {name: rest[name] for name in DATA}}
+
+
+def split(inputs: Tensor, samples: Sequence[Any] | None) -> tuple[Tensor, Sequence[Any] | None, dict[str, Any] | None]:
+    """A batch that was prepared as one, such as by a data preprocessor that took the place of the algorithm's.
+
+    Args:
+        inputs (Tensor): (N, C, H, W).
+        samples (Sequence, optional): Their data samples.
+
+    Returns:
+        tuple: The labelled images and their data samples; and the others, as :class:`BatchSplitter` hands them on, or
+        None. A batch of one kind stays as it is.
+    """
+    unlabeled = [is_unlabeled(sample) for sample in samples or ()]
+    if not any(unlabeled) or all(unlabeled):
+        return inputs, samples, None
+    data = dict(inputs=inputs, data_samples=samples)
+    labeled, rest = (_chosen(data, [i for i, kind in enumerate(unlabeled) if kind is which]) for which in (False, True))
+    return labeled["inputs"], labeled["data_samples"], rest
 
 
 def _chosen(data: dict[str, Any], indices: list[int]) -> dict[str, Any]:

@@ -306,7 +306,18 @@ def test_a_batch_of_one_kind_is_prepared_as_ever() -> None:
         data = model.data_preprocessor(batch, True)
         assert set(data) == {"inputs", "data_samples"}
     data = model.data_preprocessor(raw_batch(scope, LABELED, UNLABELED), False)
-    assert "unlabeled" not in data or len(data["inputs"]) == 3
+    assert len(data["inputs"]) == len(LABELED + UNLABELED)  # not in training: nothing is learnt
+
+
+def test_a_batch_that_was_prepared_as_one_is_cut_too() -> None:
+    scope, model = built("classifier")
+    same = [(32, 32)] * 3
+    model.eval()
+    data = model.data_preprocessor(raw_batch(scope, same, same), False)
+    apart = model.data_preprocessor(raw_batch(scope, same, same), True)
+    found, expected = (model(**deepcopy(each), mode="loss") for each in (data, apart))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in found)
 
 
 def test_without_any_label_the_distillation_trains_alone() -> None:
