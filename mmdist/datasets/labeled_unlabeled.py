@@ -124,6 +124,24 @@ class LabeledUnlabeledDataset(Dataset):
         return ROOT_DATASETS.build(cfg) if own else _in_mixers(cfg, labeled)
 
 
+def labeled_part(loader: dict[str, Any]) -> dict[str, Any]:
+    """The config of a training dataloader without its unlabelled images; another one as it is.
+
+    Args:
+        loader (dict): The config.
+
+    Example:
+        >>> labeled_part(dict(dataset=dict(labeled=dict(type='A'), unlabeled='b'), batch_size=2, batch_sampler=dict()))
+        {'dataset': {'type': 'A'}, 'batch_size': 2}
+    """
+    dataset = loader.get("dataset")
+    if not isinstance(dataset, dict) or not {"labeled", "unlabeled"} <= dataset.keys():
+        return loader
+    kept = {name: value for name, value in loader.items() if name != "batch_sampler"}
+    size = (loader.get("batch_sampler") or {}).get("labeled")
+    return {**kept, "dataset": dataset["labeled"], "batch_size": loader.get("batch_size") if size is None else size}
+
+
 def _in_mixers(unlabeled: dict, labeled: dict | None) -> Any:
     """The unlabelled dataset, inside of the wrappers with a pipeline that are around the labelled one."""
     inner = labeled.get("dataset") if labeled is not None else None

@@ -12,11 +12,14 @@ import pytest
 import torch
 from helpers.task_runs import plain_run
 from helpers.unlabeled_data import write_images
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from mmdist.datasets import UnlabeledDataset
+from mmdist.engine.explain import explained
 from mmdist.errors import ConfigError, MMDistError
 
 SCOPES = ("mmseg", "mmdet", "mmpretrain")
@@ -217,6 +220,30 @@ def test_an_image_whose_pixels_are_damaged_is_named_or_another_taken(folder: Pat
     with pytest.raises(MMDistError, match=r"001\.png"):
         UnlabeledDataset(images=str(folder), pipeline=LOAD)[1]
     assert UnlabeledDataset(images=str(folder), pipeline=LOAD, bad_images="skip")[1]["img"].size
+
+
+class Refusing(Dataset):
+    """Raises the error of a user's mistake."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        try:
+            raise OSError("line\nbreak")
+        except OSError as error:
+            raise (MMDistError if len(self.arguments) == 1 else ConfigError)(*self.arguments) from error
+
+
+@pytest.mark.parametrize("arguments", [("a.png cannot be read",), ("pipeline.1", "Nothing", "another transform")])
+def test_an_error_in_a_data_worker_is_one_line_too(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(MMDistError) as caught, explained(Config()):
+        next(iter(DataLoader(Refusing(*arguments), num_workers=1)))
+    expected = MMDistError if len(arguments) == 1 else ConfigError
+    assert str(caught.value) == str(expected(*arguments))
 
 
 def test_an_image_on_its_side_has_the_size_that_it_is_shown_in(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from mmdist.engine.checks import LabelGuard, check_samples
 from mmdist.engine.checks.datasets import leaves
 from mmdist.engine.config import load_config
 from mmdist.engine.dataset_classes import config_names
+from mmdist.engine.gap.data import training_loader
+from mmdist.engine.modules.batch import real_batch
 from mmdist.engine.preflight import preflight
 from mmdist.errors import ConfigError, MMDistError
 
@@ -116,3 +118,13 @@ def test_a_label_that_the_head_does_not_ignore_is_named(tmp_path: Path) -> None:
         dataset, model = DATASETS.build(cfg.train_dataloader.dataset), MODELS.build(cfg.model)
     with pytest.raises(ConfigError, match=r"dataset\.ignore_index = 255.*decode_head\.ignore_index = 11"):
         LabelGuard(model).look(DataLoader(dataset.unlabeled), "train_dataloader")
+
+
+def test_tools_that_look_at_a_batch_look_at_labelled_images(cfg: Config) -> None:
+    with quickly("mmdet"):
+        batch = real_batch(cfg, 2)
+        loader = training_loader(cfg)
+        samples = [*batch["data_samples"], *next(iter(loader))["data_samples"]]
+    assert len(samples) == 4
+    assert not any("labeled" in sample.metainfo for sample in samples)
+    assert len(loader.dataset) == 4
