@@ -42,7 +42,7 @@ class LabeledUnlabeledDataset(Dataset):
         ...         unlabeled='data/more_streets'))
     """
 
-    def __init__(self, labeled: dict | Dataset, unlabeled: str | dict | Dataset, lazy_init: bool = False) -> None:
+    def __init__(self, labeled: dict | Dataset, unlabeled: str | dict | Dataset) -> None:
         config = labeled if isinstance(labeled, dict) else None
         self.labeled: Any = ROOT_DATASETS.build(copy.deepcopy(labeled)) if isinstance(labeled, dict) else labeled
         if hasattr(self.labeled, "full_init"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
@@ -46,3 +48,8 @@ def step_with_unlabeled(rank: int) -> dict[str, torch.Tensor]:
     for _ in range(2):
         model.train_step(raw_batch("mmseg", [(16, 12)] * 2, [(12, 16 - 4 * rank)] * 3), optim)
     return dict(model.named_parameters())
+
+
+def trainings(rank: int) -> dict[str, Any]:
+    """All that is trained with DDP here, in one process of several."""
+    return dict(stopped=losses_after_a_stop(rank), unlabeled=step_with_unlabeled(rank))

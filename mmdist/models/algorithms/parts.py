@@ -72,18 +72,20 @@ def losses_of_parts(distiller: BaseDistiller, labeled: Records | None, unlabeled
     mappings = getattr(distiller, "loss_forward_mappings", None) or {}
     modules = {name: distiller.distill_losses[name] for name in mappings}
     free = [name for name, mapping in mappings.items() if not needs_labels(modules[name], mapping)]
-    others = unlabeled.arguments(distiller, free)
     if labeled is None:
         bound = next((name for name in mappings if name not in free), None)
         if bound is not None:
             key, wanted = f"model.distiller.distill_losses.{bound}", "a loss that needs no labels: the batch has none"
             raise ConfigError(key, type(modules[bound]).__name__, wanted)
+        others = unlabeled.arguments(distiller, free)
         return {name: unlabeled_loss(modules[name], unlabeled.part(others[name], labeled=False)) for name in free}
     if not free and "none" not in _said:
         _said.add("none")
         text = "every loss of model.distiller needs labels: the unlabelled images teach nothing"
         print_log(text, "current", logging.WARNING)
-    own = labeled.arguments(distiller, list(mappings))
+    own = labeled.arguments(distiller, list(mappings))  # first: what a connector draws is as without the others
+    others = unlabeled.arguments(distiller, free)
+    labeled.put_back()
     found = {}
     for name, module in modules.items():
         if name not in free:
