@@ -30,7 +30,7 @@ from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.student import build_student
 from mmdist.models.algorithms.teacher import LOSSES, TEACHER, UNLABELED, Teacher
-from mmdist.models.algorithms.unlabeled import BatchSplitter, is_unlabeled, named_failure, split
+from mmdist.models.algorithms.unlabeled import SplitForward, is_unlabeled, named_failure, split
 from mmdist.models.builder import (
     ModelSource,
     build_model,
@@ -173,7 +173,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.calculate_student_loss = calculate_student_loss
         self.teacher_module_inplace = teacher_module_inplace
         self.update_bn = update_bn
-        BatchSplitter(self.data_preprocessor)
+        self.data_preprocessor.forward = SplitForward(self.data_preprocessor)
         self.distillation_stopped = False  # MMRazor's StopDistillHook sets it
         self._checked = False
 

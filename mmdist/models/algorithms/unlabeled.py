@@ -22,47 +22,46 @@ def is_unlabeled(sample: Any) -> bool:
     return getattr(sample, "labeled", True) is False
 
 
-class BatchSplitter:
-    """Makes a data preprocessor prepare the labelled and the unlabelled images of a batch as two batches.
+class SplitForward:
+    """Takes the place of a data preprocessor's ``forward``: labelled and unlabelled images become two batches.
 
     So what the labelled images are padded to, and mixed with, is what it would be without the others. The second
     batch is prepared with the same random numbers, so that both are resized alike; none is missed afterwards. It is
-    the entry ``unlabeled`` of what the data preprocessor returns. A batch of one kind is prepared as ever.
+    the entry ``unlabeled`` of what is returned. A batch of one kind, and one that is not for training, is prepared as
+    ever.
 
     Args:
-        preprocessor (nn.Module): The data preprocessor; two hooks are registered on it.
+        module (nn.Module): The data preprocessor.
+
+    Example:
+        >>> from mmengine.model import BaseDataPreprocessor
+        >>> preprocessor = BaseDataPreprocessor()
+        >>> preprocessor.forward = SplitForward(preprocessor)
+        >>> preprocessor(dict(inputs=[torch.zeros(1)]), True)
+        {'inputs': [tensor([0.])]}
     """
 
-    def __init__(self, preprocessor: nn.Module) -> None:
-        self._rest: Any = None
-        preprocessor.register_forward_pre_hook(self._before, with_kwargs=True)
-        preprocessor.register_forward_hook(self._after)
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
 
-    def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict] | None:
-        self._rest = None
-        data = args[0] if args else kwargs.get("data")
+    def __call__(self, data: Any, training: bool = False, **kwargs: Any) -> Any:
+        """As the data preprocessor's own."""
         samples = data.get("data_samples") if isinstance(data, dict) else None
-        training = args[1] if len(args) > 1 else kwargs.get("training", False)
-        if not training or not isinstance(samples, list | tuple):
-            return None
-        unlabeled = [is_unlabeled(sample) for sample in samples]
+        unlabeled = list(map(is_unlabeled, samples)) if training and isinstance(samples, list | tuple) else []
         if not any(unlabeled) or all(unlabeled):
-            return None
-        labeled, rest = (
-            _chosen(data, [i for i, kind in enumerate(unlabeled) if kind is which]) for which in (False, True)
-        )
+            return self._own(data, training, **kwargs)
+        labeled, rest = _divided(data, unlabeled)
         with isolated_randomness():
             # A copy: some batch augmentations keep the size that they have drawn.
-            self._rest = copy.deepcopy(module)(rest, *args[1:], **{k: v for k, v in kwargs.items() if k != "data"})
-        return ((labeled, *args[1:]), kwargs) if args else (args, {**kwargs, "data": labeled})
-
-    def _after(self, module: nn.Module, args: tuple, output: Any) -> Any:
-        rest, self._rest = self._rest, None
-        if rest is None:
-            return None
+            others = copy.deepcopy(self.module)(rest, training, **kwargs)
+        output = self._own(labeled, training, **kwargs)
         if not isinstance(output, dict):
-            raise ConfigError("model.data_preprocessor", type(module).__name__, "one that returns a dict of a batch")
-        return {**output, PART: {name: rest[name] for name in DATA}}
+            name = type(self.module).__name__
+            raise ConfigError("model.data_preprocessor", name, "one that returns the dict of a batch")
+        return {**output, PART: {name: others[name] for name in DATA}}
+
+    def _own(self, *args: Any, **kwargs: Any) -> Any:
+        return type(self.module).forward(self.module, *args, **kwargs)
 
 
 def split(inputs: Tensor, samples: Sequence[Any] | None) -> tuple[Tensor, Sequence[Any] | None, dict[str, Any] | None]:
@@ -73,15 +72,21 @@ def split(inputs: Tensor, samples: Sequence[Any] | None) -> tuple[Tensor, Sequen
         samples (Sequence, optional): Their data samples.
 
     Returns:
-        tuple: The labelled images and their data samples; and the others, as :class:`BatchSplitter` hands them on, or
+        tuple: The labelled images and their data samples; and the others, as :class:`SplitForward` hands them on, or
         None. A batch of one kind stays as it is.
     """
     unlabeled = [is_unlabeled(sample) for sample in samples or ()]
     if not any(unlabeled) or all(unlabeled):
         return inputs, samples, None
-    data = dict(inputs=inputs, data_samples=samples)
-    labeled, rest = (_chosen(data, [i for i, kind in enumerate(unlabeled) if kind is which]) for which in (False, True))
+    labeled, rest = _divided(dict(inputs=inputs, data_samples=samples), unlabeled)
     return labeled["inputs"], labeled["data_samples"], rest
+
+
+def _divided(data: dict[str, Any], unlabeled: list[bool]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The labelled images of a batch, and the others."""
+    kinds = ([index for index, kind in enumerate(unlabeled) if kind is which] for which in (False, True))
+    labeled, rest = (_chosen(data, indices) for indices in kinds)
+    return labeled, rest
 
 
 def _chosen(data: dict[str, Any], indices: list[int]) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def named_failure(model: nn.Module) -> Iterator[None]:
     """
     try:
         yield
-    except (MMDistError, torch.OutOfMemoryError):
+    except (MMDistError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
         wanted = "a model whose loss takes images without annotations"
