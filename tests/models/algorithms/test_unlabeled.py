@@ -37,7 +37,7 @@ from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.unlabeled import content
 
 LABELED = [(40, 33), (28, 48), (36, 36)]  # heights and widths
-UNLABELED = [(60, 44), (20, 24), (36, 36), (48, 61)]
+UNLABELED = [(90, 44), (20, 24), (36, 36), (48, 130)]  # a batch of other sides than the labelled images
 
 
 def without_size(model: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def without_size(model: dict[str, Any]) -> dict[str, Any]:
 def trained(model: dict[str, Any]) -> dict[str, Any]:
     """A detector with what it trains by."""
     model = {**deepcopy(model), "train_cfg": TRAIN[model["type"]]}
+    model["backbone"]["norm_eval"] = False
     if "roi_head" in model:  # of a map of one pixel mmdet's RPN makes no regions
         model["data_preprocessor"]["pad_size_divisor"] = 128
     return model
