@@ -18,6 +18,9 @@ INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
+# What PyTorch makes of such an error in a data worker: the whole traceback, of which the last line is the error's.
+IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\..*\bmmdist\.errors\.\w+: ", re.DOTALL)
+
 
 def printable(text: object, limit: int = LONGEST_NAME) -> str:
     """Text out of a file, such as the name of a weight or of a class, as a message may show it.
@@ -57,7 +60,7 @@ class MMDistError(Exception):
 
     def __init__(self, message: object = "") -> None:
         # Third parties' messages go over several lines, which is no reason to make them hard to read.
-        lines = (line.strip() for line in str(message).splitlines())
+        lines = (line.strip() for line in IN_WORKER.sub("", str(message)).splitlines())
         super().__init__(printable(" ".join(line for line in lines if line), LONGEST_MESSAGE))
 
 

@@ -93,7 +93,8 @@ def _datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
     """The datasets inside wrappers, which hand on what the first of them says."""
     if not isinstance(dataset, dict):
         return
-    inner = [dataset["dataset"]] if "dataset" in dataset else dataset.get("datasets")
+    one = next((dataset[name] for name in ("dataset", "labeled") if name in dataset), None)
+    inner = dataset.get("datasets") if one is None else [one]
     if isinstance(inner, list | tuple):
         for part in inner:
             yield from _datasets(part)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 
-from .tiny_models import algorithm, batch, distiller
+from .tiny_models import algorithm, batch, distiller, segmentor
+from .unlabeled_data import raw_batch
 
 
 def adaptive(names: tuple[str, ...] = ("head.fc", "backbone.layer4.1.conv2"), **changes):
@@ -32,3 +35,21 @@ def losses_after_a_stop(rank: int) -> list[str]:
     for _ in range(3):
         log = model.train_step(batch(), optim)
     return sorted(log)
+
+
+def step_with_unlabeled(rank: int) -> dict[str, torch.Tensor]:
+    """Two iterations with DDP, on images of other sizes in each process; the parameters afterwards."""
+    torch.manual_seed(0)
+    model = algorithm(
+        architecture=segmentor(), teacher=segmentor(8), distiller=distiller("decode_head.conv_seg"), random_teacher=True
+    )
+    model = MMDistributedDataParallel(model)
+    optim = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.01)))
+    for _ in range(2):
+        model.train_step(raw_batch("mmseg", [(16, 12)] * 2, [(12, 16 - 4 * rank)] * 3), optim)
+    return dict(model.named_parameters())
+
+
+def trainings(rank: int) -> dict[str, Any]:
+    """All that is trained with DDP here, in one process of several."""
+    return dict(stopped=losses_after_a_stop(rank), unlabeled=step_with_unlabeled(rank))

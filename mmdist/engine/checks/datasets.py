@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 
+from mmdist.datasets import LabeledUnlabeledDataset
+
 
 def leaves(dataset: Any, key: str) -> Iterator[tuple[BaseDataset, str]]:
     """mmengine's datasets, of which wrappers are made.
@@ -20,6 +22,9 @@ def leaves(dataset: Any, key: str) -> Iterator[tuple[BaseDataset, str]]:
     """
     if isinstance(dataset, BaseDataset):
         yield dataset, key
+    elif isinstance(dataset, LabeledUnlabeledDataset):
+        yield from leaves(dataset.labeled, f"{key}.labeled")
+        yield from leaves(dataset.unlabeled, f"{key}.unlabeled")
     elif isinstance(getattr(dataset, "datasets", None), list | tuple):
         for index, inner in enumerate(dataset.datasets):
             yield from leaves(inner, f"{key}.datasets.{index}")

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmdist.datasets import UnlabeledDataset
 from mmdist.engine.checks.datasets import leaves, spread
 from mmdist.errors import ConfigError
 
@@ -92,6 +93,8 @@ class LabelGuard:
             return seen
         for leaf, place in leaves(getattr(loader, "dataset", None), f"{key}.dataset"):
             reader = next((t for t in getattr(leaf.pipeline, "transforms", ()) if hasattr(t, "_load_seg_map")), None)
+            if isinstance(leaf, UnlabeledDataset) and self._maps:
+                self._check_nothing_counts(leaf, place)
             most = LOOKED_AT["map" if self._maps else "list"]
             for index in spread(len(leaf), most):
                 info = leaf.get_data_info(index)
@@ -116,6 +119,13 @@ class LabelGuard:
         for sample in samples:
             for labels in self._labels(sample):
                 self._check(labels, str(getattr(sample, "img_path", "an image without path")))
+
+    def _check_nothing_counts(self, dataset: UnlabeledDataset, key: str) -> None:
+        """The label of unlabelled images' pixels is the one that the head leaves out."""
+        head, _, ignored = self.classes  # type: ignore[misc]
+        if ignored is not None and dataset.ignore_index != ignored:
+            hint = f"{head.replace('num_classes', 'ignore_index')} = {ignored}"
+            raise ConfigError(f"{key}.ignore_index", dataset.ignore_index, "the label that the head leaves out", hint)
 
     @property
     def _maps(self) -> bool:

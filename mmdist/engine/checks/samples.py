@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmdist.datasets import UnlabeledDataset
 from mmdist.engine.checks.datasets import leaves
 from mmdist.engine.explain.building import WHOLE, said
 from mmdist.engine.explain.frames import frames_of, is_libraries
@@ -64,7 +65,8 @@ def first_sample(dataset: BaseDataset, key: str) -> Any:
         ConfigError: A transform that fails on it.
     """
     transforms = getattr(getattr(dataset, "pipeline", None), "transforms", None)
-    if transforms is None or type(dataset).prepare_data is not BaseDataset.prepare_data or not len(dataset):
+    known = type(dataset).prepare_data in (BaseDataset.prepare_data, UnlabeledDataset.prepare_data)
+    if transforms is None or not known or not len(dataset):
         return None
     sample: Any = dataset.get_data_info(0)
     for index, transform in enumerate(transforms):
@@ -77,6 +79,9 @@ def first_sample(dataset: BaseDataset, key: str) -> Any:
                 return None  # the user's own: the run shows where
             text = f"fails on the first image: {said(error)}. {WHOLE}"
             raise ConfigError(f"{key}.pipeline.{index}", type(transform).__name__, hint=text) from error
+        if sample is None and isinstance(dataset, UnlabeledDataset):
+            text = "it gave None for an image without annotations, which is then not trained on"
+            raise ConfigError(f"{key}.pipeline.{index}", type(transform).__name__, hint=text)
         if sample is None:
             return None
     return sample

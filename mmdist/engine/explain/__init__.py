@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmdist.engine.explain.building import explain_building
 from mmdist.engine.explain.frames import TOP, all_dicts, frames_of, is_libraries
 from mmdist.engine.explain.passes import explain_pass
-from mmdist.errors import ConfigError, MMDistError
+from mmdist.errors import IN_WORKER, ConfigError, MMDistError
 
 __all__ = ["explain", "explained"]
 
@@ -53,6 +53,8 @@ def explain(error: Exception, cfg: Config, *, first: bool = True) -> MMDistError
         MMDistError | None: With the key path; None for an exception that is better seen whole: one raised by code that
         is neither a library's nor mmdist's.
     """
+    if not isinstance(error, MMDistError) and IN_WORKER.match(str(error)):
+        return MMDistError(error)  # a ConfigError, which PyTorch could not build again
     frames = frames_of(error)
     if not isinstance(error, MMDistError) and not is_libraries(frames[-1]):
         return None

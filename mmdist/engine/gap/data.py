@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
+from mmdist.datasets.labeled_unlabeled import labeled_part
 from mmdist.errors import MMDistError
 
 # Of a training that goes on: here there is one process, and one pass.
@@ -27,12 +28,13 @@ def evaluation_loader(cfg: Config, split: str) -> DataLoader:
     loader = {**deepcopy(cfg.val_dataloader), "sampler": {"type": "DefaultSampler", "shuffle": False}}
     loader.pop("batch_sampler", None)
     if split == "train":
-        loader["dataset"] = with_pipeline(deepcopy(cfg.train_dataloader.dataset), pipeline_of(cfg.val_dataloader))
+        dataset = labeled_part(cfg.train_dataloader)["dataset"]
+        loader["dataset"] = with_pipeline(deepcopy(dataset), pipeline_of(cfg.val_dataloader))
     return _build(loader)
 
 
 def training_loader(cfg: Config) -> DataLoader:
-    """The training data, shuffled and augmented as in the training, in this process.
+    """The labelled training data, shuffled and augmented as in the training, in this process.
 
     Args:
         cfg (Config): With ``train_dataloader``.
@@ -40,7 +42,8 @@ def training_loader(cfg: Config) -> DataLoader:
     Returns:
         DataLoader: Of a fixed seed.
     """
-    return _build({**{k: v for k, v in cfg.train_dataloader.items() if k not in LEFT_OUT}, "num_workers": 0})
+    loader = labeled_part(cfg.train_dataloader)
+    return _build({**{k: v for k, v in loader.items() if k not in LEFT_OUT}, "num_workers": 0})
 
 
 def with_pipeline(dataset: Any, pipeline: list) -> Any:

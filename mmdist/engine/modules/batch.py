@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdist.datasets.labeled_unlabeled import labeled_part
 from mmdist.engine.modules import samples
 from mmdist.engine.modules.pipeline import pipeline_size
 from mmdist.engine.preflight.data import check_data
@@ -64,7 +65,7 @@ def real_batch(cfg: Config, batch_size: int) -> dict[str, Any]:
         raise MMDistError("the config has no train_dataloader")
     check_data(cfg, ("train",))
     left_out = ("persistent_workers", "pin_memory", "prefetch_factor", "timeout", "num_batch_per_epoch")
-    kept = {name: value for name, value in loader.items() if name not in left_out}
+    kept = {name: value for name, value in labeled_part(loader).items() if name not in left_out}
     try:
         return next(iter(Runner.build_dataloader({**kept, "batch_size": batch_size, "num_workers": 0}, seed=0)))
     except StopIteration as error:

@@ -14,6 +14,7 @@ from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
 from mmdist.engine.preflight.run import check_run
 from mmdist.engine.preflight.training_options import check_training_options
+from mmdist.engine.preflight.unlabeled import check_unlabeled
 
 __all__ = ["preflight"]
 
@@ -37,6 +38,7 @@ def preflight(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -
         check_run(cfg, splits, by_runner=by_runner)
         if "train" in splits:
             check_training_options(cfg)
+            check_unlabeled(cfg)
         teacher_meta = check_checkpoints(cfg)
         check_data(cfg, splits)
         for note in class_notes(cfg, teacher_meta) if "train" in splits else ():

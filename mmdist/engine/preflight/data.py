@@ -45,7 +45,16 @@ def check_data(cfg: Config, splits: tuple[str, ...]) -> None:
 
 def _leaves(dataset: dict, key: str) -> Iterator[tuple[dict, str]]:
     """The datasets inside wrappers."""
-    if isinstance(dataset.get("dataset"), dict):
+    if "labeled" in dataset and "unlabeled" in dataset:
+        for part in ("labeled", "unlabeled"):
+            inner = dataset[part]
+            inner = dict(images=inner) if isinstance(inner, str) else inner
+            if isinstance(inner, dict):
+                kind = dict(type="mmdist.UnlabeledDataset") if part == "unlabeled" else {}
+                yield from _leaves({**kind, **inner}, f"{key}.{part}")
+    elif isinstance(dataset.get("images"), dict):
+        yield from _leaves(dataset["images"], f"{key}.images")
+    elif isinstance(dataset.get("dataset"), dict):
         yield from _leaves(dataset["dataset"], f"{key}.dataset")
     elif isinstance(dataset.get("datasets"), list | tuple):
         for index, inner in enumerate(dataset["datasets"]):
@@ -62,7 +71,7 @@ def _missing_paths(dataset: dict, scope: str | None, key: str) -> Iterator[tuple
     root = dataset.get("data_root") or ""
     if not isinstance(root, str) or (root and not _is_local(root)):
         return
-    named = [("ann_file", dataset.get("ann_file"))]
+    named = [("ann_file", dataset.get("ann_file")), ("images", dataset.get("images"))]
     prefix = dataset.get("data_prefix")
     if isinstance(prefix, str):
         named.append(("data_prefix", prefix))

@@ -10,7 +10,14 @@ from mmdist.errors import ConfigError
 
 # A key that holds parts of the same registry, or of another, whatever has it.
 INSIDE = {
-    "dataset": {"dataset": "dataset", "datasets": "dataset", "pipeline": "transform"},
+    "dataset": {
+        "dataset": "dataset",
+        "datasets": "dataset",
+        "labeled": "dataset",
+        "unlabeled": "dataset",
+        "images": "dataset",
+        "pipeline": "transform",
+    },
     "transform": {"transforms": "transform", "policies": "transform"},
     "hook": {"switch_pipeline": "transform", "pipeline": "transform"},
     "visualizer": {"vis_backends": "vis_backend"},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.task_modules import ModuleInputsRecorder, ModuleOutputsRecorder, ParameterRecorder, RecorderManager
 from mmrazor.models.task_modules.recorder.base_recorder import BaseRecorder
-from torch import nn
+from torch import Tensor, nn
 
 from mmdist.errors import ConfigError, nearest
 from mmdist.models.recorders.base import InstanceRecorder
@@ -122,3 +123,23 @@ def empty(distiller: BaseDistiller) -> None:
     for _, manager in managers(distiller):
         for recorder in manager.recorders.values():
             recorder.reset_data_buffer()
+
+
+@dataclass
+class Listening:
+    """Whose recorders listen to the teacher. A copy shares the teacher, and its own recorders do not listen yet.
+
+    No attribute of the algorithm's own: a module there would be a part of it.
+    """
+
+    distiller: BaseDistiller | None = None
+
+    def __deepcopy__(self, memo: dict) -> Listening:
+        return Listening()
+
+
+def unused_losses(distiller: BaseDistiller, acclimated: nn.Module) -> dict[str, Tensor]:
+    """Nothing, of what trains beside the student: DDP waits for the gradient of each of its parameters."""
+    parts = (*distiller.parameters(), *acclimated.parameters())
+    trained = [parameter for parameter in parts if parameter.requires_grad]
+    return {"distill.loss_stopped": sum(parameter.sum() * 0 for parameter in trained)} if trained else {}

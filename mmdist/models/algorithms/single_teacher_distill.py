@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from mmdist.compat.compiled_graphs import Untraced, guarded_hooks
 from mmdist.compat.layout import give_contiguous_maps
-from mmdist.errors import MMDistError
+from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms import records
 from mmdist.models.algorithms.acclimation import acclimated_modules, check_learning_rate
 from mmdist.models.algorithms.alignment import advice_on_shapes, check_channels, match_connectors, shape_connectors
@@ -30,25 +29,22 @@ from mmdist.models.algorithms.options import (
     refuse_shared,
 )
 from mmdist.models.algorithms.overhaul import give_margins
+from mmdist.models.algorithms.parts import Records, losses_of_parts
 from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
 from mmdist.models.algorithms.probing import find_fusible, keep_records
 from mmdist.models.algorithms.randomness import isolated_randomness
-from mmdist.models.algorithms.teacher import LOSSES, TEACHER, Teacher
-from mmdist.models.builder import (
-    ModelSource,
-    build_model,
-    load_model_config,
-    load_weights,
-    mark_initialised,
-    warn_random_teacher,
-)
+from mmdist.models.algorithms.statistics import kept_buffers
+from mmdist.models.algorithms.student import StudentAttributes, build_student
+from mmdist.models.algorithms.teacher import LOSSES, TEACHER, UNLABELED, Teacher
+from mmdist.models.algorithms.unlabeled import SplitForward, is_unlabeled, named_failure, split
+from mmdist.models.builder import ModelSource, build_model, load_weights, mark_initialised, warn_random_teacher
 from mmdist.models.ignore_index import inherit_ignore_index
 from mmdist.models.weightings import RDDWeighting
 from mmdist.registry import MODELS
 
 
 @MODELS.register_module()
-class SingleTeacherDistill(RazorSingleTeacherDistill):
+class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
     """One teacher, one student, and a distiller that compares what the two compute.
 
     Takes MMRazor's config keys. Against MMRazor's class: the teacher is no part of the model (not of its parameters,
@@ -80,6 +76,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             to True.
         acclimated (Sequence[str]): Names of the teacher's modules that train, on losses that do not detach it
             (``mmdist.AcclimationLoss``). Defaults to none.
+        update_bn (bool): Whether unlabelled images (``mmdist.LabeledUnlabeledDataset``) move the running statistics of
+            the student's norm layers. Defaults to False.
         weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.
         data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
@@ -107,6 +105,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         teacher_channels_last: bool = False,
         teacher_fuse_conv_bn: bool = True,
         acclimated: Sequence[str] = (),
+        update_bn: bool = False,
         weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         teacher_input_size: int | Sequence[int] | None = None,
@@ -160,7 +159,7 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
         inherit_ignore_index(self.distiller, self.student)
         self.distiller.prepare_from_student(self.student)
-        self._listening = Listening()
+        self._listening = records.Listening()
         self._prepare_teacher()
         with isolated_randomness():
             for side, manager in records.managers(self.distiller):
@@ -178,6 +177,8 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self.student_trainable = student_trainable
         self.calculate_student_loss = calculate_student_loss
         self.teacher_module_inplace = teacher_module_inplace
+        self.update_bn = update_bn
+        self.data_preprocessor.forward = SplitForward(self.data_preprocessor)
         self.distillation_stopped = False  # MMRazor's StopDistillHook sets it
         self._checked = False
 
@@ -190,28 +191,6 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
     def teacher(self) -> BaseModel:
         """The teacher, which is no submodule unless it trains as a whole."""
         return self._modules.get("teacher", self._teacher.model)
-
-    def __getattr__(self, name: str) -> Any:
-        """What the algorithm does not have is the student's: hooks of the task libraries ask for it."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            student = self.__dict__.get("_modules", {}).get("architecture")
-            if student is None or name.startswith("__"):
-                raise
-            return getattr(student, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """What the algorithm does not have, and the student has, is set where it is read: hooks write it too."""
-        built = "_checked" in self.__dict__
-        if built and not self._owns(name) and hasattr(self.architecture, name):
-            setattr(self.architecture, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def _owns(self, name: str) -> bool:
-        parts = (self.__dict__, self._modules, self._parameters, self._buffers)
-        return hasattr(type(self), name) or any(name in part for part in parts)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SingleTeacherDistill:
         """The teacher follows to another device or dtype."""
@@ -259,33 +238,80 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         self._checked = True
 
     @torch.compiler.disable(recursive=False)
-    def forward(self, inputs: Tensor, data_samples: Sequence | None = None, mode: str = "tensor") -> Any:
-        """As MMRazor's. Compiled, the student's passes are graphs; the rest runs as it does otherwise."""
+    def forward(
+        self, inputs: Tensor, data_samples: Sequence | None = None, mode: str = "tensor", unlabeled: dict | None = None
+    ) -> Any:
+        """As every mmengine model's; in ``loss`` mode also with images without labels, as :meth:`loss` takes them.
+
+        Compiled, the student's passes are graphs; the rest runs as it does otherwise.
+        """
         with guarded_hooks():
+            if mode == "loss":
+                return self.loss(inputs, data_samples, unlabeled)
             return super().forward(inputs, data_samples, mode)
 
     @torch.compiler.disable(recursive=False)
-    def loss(self, batch_inputs: Tensor, data_samples: Sequence | None = None) -> dict[str, Tensor]:
+    def loss(
+        self, batch_inputs: Tensor, data_samples: Sequence | None = None, unlabeled: dict | None = None
+    ) -> dict[str, Tensor]:
         """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
+
+        Unlabelled images go through teacher and student after the labelled ones, and their task loss is dropped.
 
         Args:
             batch_inputs (Tensor): (N, C, H, W), preprocessed for the student.
             data_samples (Sequence, optional): The data samples.
+            unlabeled (dict, optional): ``inputs`` and ``data_samples`` of images without labels.
 
         Returns:
             dict[str, Tensor]: As the student's own ``loss``.
+
+        Raises:
+            ConfigError: Unlabelled images, and a model or losses that cannot do without labels.
         """
         try:
+            if unlabeled is None:
+                batch_inputs, data_samples, unlabeled = split(batch_inputs, data_samples)
+            alone = unlabeled is None and data_samples and is_unlabeled(data_samples[0])
+            if (alone or unlabeled is not None) and self.teacher_trainable:
+                raise ConfigError("model.teacher_trainable", True, "False beside unlabelled images")
+            if alone and self.calculate_student_loss:
+                hint = "mmdist.LabeledUnlabeledDataset has labelled images too"
+                raise ConfigError("model.calculate_student_loss", True, "False: no image of the batch has labels", hint)
             if self.teacher_trainable:
                 return self._loss_of_both(batch_inputs, data_samples)
-            return self._loss(batch_inputs, data_samples)
+            return self._loss(batch_inputs, data_samples, unlabeled, alone=bool(alone))
         finally:
             records.empty(self.distiller)
 
     @torch.compiler.disable(recursive=False)
-    def _loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
-        distiller, losses = self.distiller, {}
-        teaching = not self.distillation_stopped
+    def _loss(
+        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None, *, alone: bool
+    ) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        student_losses = self._passes(inputs, samples, weighted=not alone)
+        if self.calculate_student_loss:
+            losses.update(add_prefix(student_losses, "student"))
+        if not self.distillation_stopped:
+            self._check_records()
+            parts: tuple[Records | None, Records] | None = None
+            if unlabeled is not None or alone:
+                parts = self._parts(inputs, samples, unlabeled)
+            losses.update(add_prefix(self._distill_losses(inputs, parts), "distill"))
+            losses.update(self.weighting.logs() if self.weighting is not None else {})
+        elif torch.distributed.is_available() and torch.distributed.is_initialized():
+            losses.update(records.unused_losses(self.distiller, self.acclimated))
+        return losses
+
+    def _check_records(self) -> None:
+        records.check_fired(self.distiller.student_recorders, self.student, "student")
+        if self.student_trainable and torch.is_grad_enabled():
+            records.check_gradients(self.distiller.student_recorders, self.student)
+
+    @torch.compiler.disable(recursive=False)
+    def _passes(self, inputs: Tensor, samples: Sequence | None, *, weighted: bool = True) -> dict[str, Tensor]:
+        """The teacher's pass and the student's over some images, whose records are then there; the task losses."""
+        distiller, teaching = self.distiller, not self.distillation_stopped
         if teaching:
             self._prepare_teacher()
             pictures = self._teacher.prepare(inputs, samples)
@@ -299,23 +325,27 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
                 self._teacher.record(distiller.teacher_recorders, pictures, samples, whole=whole)
 
         distiller.set_deliveries_override(True)
-        if by_rois:
-            with recorded_rois(self.student) as rois:
-                student_losses = self._student_loss(inputs, samples)
-            self._teacher.record_rois(distiller.teacher_recorders, rois[0])
-        else:
-            student_losses = self._student_loss(inputs, samples)
-        if self.calculate_student_loss:
-            losses.update(add_prefix(student_losses, "student"))
-        if teaching:
-            records.check_fired(distiller.student_recorders, self.student, "student")
-            if self.student_trainable and torch.is_grad_enabled():
-                records.check_gradients(distiller.student_recorders, self.student)
-            losses.update(add_prefix(self._distill_losses(inputs), "distill"))
-            losses.update(self.weighting.logs() if self.weighting is not None else {})
-        elif torch.distributed.is_available() and torch.distributed.is_initialized():
-            losses.update(self._unused())
-        return losses
+        if not by_rois:
+            return self._student_loss(inputs, samples, weighted=weighted)
+        with recorded_rois(self.student) as rois:
+            student_losses = self._student_loss(inputs, samples, weighted=weighted)
+        self._teacher.record_rois(distiller.teacher_recorders, rois[0])
+        return student_losses
+
+    @torch.compiler.disable(recursive=False)
+    def _parts(
+        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None
+    ) -> tuple[Records | None, Records]:
+        """The labelled images' records, and those of the others, which go through both models here."""
+        first = Records(self.distiller, inputs, samples)
+        if unlabeled is None:
+            return None, first
+        others = unlabeled["inputs"], unlabeled["data_samples"]
+        kept = kept_buffers(self.student, update_norms=self.update_bn)
+        with self._teacher.own_numbers(UNLABELED, inputs), kept, named_failure(self.student):
+            self._passes(*others, weighted=False)
+        self._check_records()
+        return first, Records(self.distiller, *others)
 
     @torch.compiler.disable(recursive=False)
     def _loss_of_both(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
@@ -338,26 +368,23 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
             losses.update(add_prefix(self._distill_losses(inputs), "distill"))
         return losses
 
-    def _unused(self) -> dict[str, Tensor]:
-        """Nothing, of what trains beside the student: DDP waits for the gradient of each of its parameters."""
-        parts = (*self.distiller.parameters(), *self.acclimated.parameters())
-        trained = [parameter for parameter in parts if parameter.requires_grad]
-        return {"distill.loss_stopped": sum(parameter.sum() * 0 for parameter in trained)} if trained else {}
-
     @torch.compiler.disable(recursive=False)
-    def _student_loss(self, inputs: Tensor, samples: Sequence | None) -> dict[str, Tensor]:
+    def _student_loss(self, inputs: Tensor, samples: Sequence | None, *, weighted: bool) -> dict[str, Tensor]:
         grad = torch.set_grad_enabled(self.student_trainable and torch.is_grad_enabled())
-        weighted = nullcontext()
-        if self.weighting is not None and not self.distillation_stopped:
-            weighted = self.weighting.applied(self.student, self.distiller.teacher_recorders)
-        with Untraced(self.distiller.student_recorders, self.distiller.deliveries, weighted), grad:
+        weights = nullcontext()
+        if weighted and self.weighting is not None and not self.distillation_stopped:
+            weights = self.weighting.applied(self.student, self.distiller.teacher_recorders)
+        with Untraced(self.distiller.student_recorders, self.distiller.deliveries, weights), grad:
             return self.student(inputs, samples, mode="loss")
 
     @torch.compiler.disable
-    def _distill_losses(self, inputs: Tensor) -> dict[str, Tensor]:
-        match_connectors(self.distiller)
+    def _distill_losses(self, inputs: Tensor, parts: tuple[Records | None, Records] | None = None) -> dict[str, Tensor]:
+        if parts is None:
+            match_connectors(self.distiller)
         try:
             with self._teacher.own_numbers(LOSSES, inputs):  # of random masks, of dropout in a head on regions
+                if parts is not None:
+                    return losses_of_parts(self.distiller, *parts)
                 return self.distiller.compute_distill_losses()
         except MMDistError:  # which says by itself what to do
             raise
@@ -369,38 +396,4 @@ class SingleTeacherDistill(RazorSingleTeacherDistill):
         """Let the teacher's recorders listen; again in a copy, whose recorders nobody has prepared."""
         if self._listening.distiller is not self.distiller:
             self.distiller.prepare_from_teacher(self.teacher)
-            self._listening = Listening(self.distiller)
-
-
-@dataclass
-class Listening:
-    """Whose recorders listen to the teacher. A copy shares the teacher, and its own recorders do not listen yet.
-
-    No attribute of the algorithm's own: a module there would be a part of it.
-    """
-
-    distiller: BaseDistiller | None = None
-
-    def __deepcopy__(self, memo: dict) -> Listening:
-        return Listening()
-
-
-def build_student(architecture: ModelSource, data_preprocessor: dict | nn.Module | None) -> BaseModel:
-    """Build the student with the data preprocessor that its plain training would use.
-
-    The runner hands the config's top-level ``data_preprocessor`` to whatever it builds. A plain model takes it only if
-    its own config has none, and may complete it: mmpretrain's has no ``type``.
-
-    Args:
-        architecture (str | dict | BaseModel): See :class:`SingleTeacherDistill`.
-        data_preprocessor (dict | nn.Module, optional): What the runner handed down.
-
-    Returns:
-        BaseModel: The student.
-    """
-    key = "model.architecture"
-    if isinstance(architecture, str):
-        architecture = load_model_config(architecture, key)
-    if isinstance(architecture, dict) and "type" in architecture and data_preprocessor is not None:
-        architecture = {"data_preprocessor": data_preprocessor, **architecture}
-    return build_model(architecture, key)
+            self._listening = records.Listening(self.distiller)

@@ -23,7 +23,7 @@ from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
 from mmdist.models.recorders.owners import tensors
 
-TEACHER, LOSSES = 0, 1  # streams of random numbers, apart from the student's
+TEACHER, LOSSES, UNLABELED = 0, 1, 2  # streams of random numbers, apart from the student's
 LEARN = 2  # passes in full, which have to agree on what fires how often
 
 
@@ -102,7 +102,8 @@ class Teacher:
         """Inside, random numbers are not the student's, in every iteration others, and in a resumed run the same.
 
         Args:
-            stream (int): ``TEACHER``, or ``LOSSES`` for what compares the two.
+            stream (int): ``TEACHER``, ``LOSSES`` for what compares the two, or ``UNLABELED`` for both models' passes
+                over images without labels.
             inputs (Tensor): On the device that computes.
         """
         number = iteration()

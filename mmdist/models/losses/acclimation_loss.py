@@ -53,6 +53,8 @@ class AcclimationLoss(WeightedLoss):
         True
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         tau: float = 1.0,

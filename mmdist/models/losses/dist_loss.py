@@ -13,7 +13,7 @@ from mmdist.functional import dist_loss
 from mmdist.functional.checks import check_choice, check_non_negative, check_positive
 from mmdist.functional.relation import ACTIVATIONS
 from mmdist.models.losses.channels import refuse_constant_softmax
-from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, label_mask, pair_levels
+from mmdist.models.losses.levels import Maps, check_teacher, label_mask, level_labels, pair_levels
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
@@ -122,14 +122,14 @@ class DISTLoss(WeightedLoss):
             text = f"{key}.inter_loss_weight adds a constant: one class has no relation to others. Set it to 0"
             print_log(text, "current", logging.WARNING)
 
-    def forward(self, logits_S: Maps, logits_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
+    def forward(self, logits_S: Maps, logits_T: Maps, gt_labels: Maps | None = None) -> Tensor:
         """The loss of one batch; the levels of a feature pyramid are summed.
 
         Args:
             logits_S (Tensor | Sequence[Tensor]): Student, (N, C) or (N, C, *spatial), or one a level.
             logits_T (Tensor | Sequence[Tensor]): Teacher, same shapes.
-            gt_labels (Tensor, optional): (N,) or (N, *label size) integers, for ``ignore_index``; soft labels, of
-                mixup, change nothing.
+            gt_labels (Tensor | Sequence[Tensor], optional): (N,) or (N, *label size) integers, for ``ignore_index``;
+                soft labels, of mixup, change nothing. A sequence has those of each level.
 
         Returns:
             Tensor: Scalar.
@@ -141,6 +141,7 @@ class DISTLoss(WeightedLoss):
         group = dist.group.WORLD if self.sync and dist.is_available() and dist.is_initialized() else None
         if self.intra_loss_weight > 0 and group is None:
             warn_of_few(min(student.shape[0] * student.shape[2:].numel() for student, _ in levels))
+        labels = level_labels(gt_labels, len(levels))
         loss = sum(
             dist_loss(
                 student,
@@ -150,11 +151,11 @@ class DISTLoss(WeightedLoss):
                 tau=self.tau,
                 tau_squared=self.tau_squared,
                 activation=self.activation,
-                mask=label_mask(student, gt_labels, ignored_label(self.ignore_index, student.shape[1])),
+                mask=label_mask(student, label, self.ignored(student.shape[1])),
                 group=group,
                 guard_rel=self.guard_rel,
             )
-            for student, teacher in levels
+            for (student, teacher), label in zip(levels, labels, strict=True)
         )
         check_teacher(loss, [teacher for _, teacher in levels], "logits_T")
         return self.weigh(loss)

@@ -12,7 +12,6 @@ from mmdist.models.losses.levels import (
     Maps,
     check_num_classes,
     check_teacher,
-    ignored_label,
     is_soft,
     level_labels,
     pair_levels,
@@ -54,13 +53,21 @@ class LogitLoss(WeightedLoss):
         self.ignore_index = ignore_index
         self.num_classes = num_classes
 
+    def positions(self, maps: Tensor) -> Tensor:
+        """Maps of anchors as one row an anchor."""
+        return anchor_rows(maps, self.num_classes)
+
+    def labels_of(self, maps: Tensor, gt_labels: Tensor) -> Tensor:
+        """The label of each position, or anchor."""
+        return class_map(maps, anchor_labels(gt_labels, self.num_classes))
+
     def kwargs(self) -> dict[str, Any]:
         """The hyper-parameters, as the function takes them."""
         return {name: getattr(self, name) for name in self.hyper_parameters}
 
     def counts(self, target: Tensor, num_classes: int) -> Tensor:
         """The positions that count: those with a label that is a class, where the loss needs one."""
-        mask = target != ignored_label(self.ignore_index, num_classes)
+        mask = target != self.ignored(num_classes)
         return mask & (target >= 0) & (target < num_classes) if self.needs_labels else mask
 
     def check_channels(self, channels: int, key: str = "") -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdist.errors import ConfigError
 from mmdist.functional import channel_relation_loss, spatial_relation_loss
-from mmdist.models.losses.levels import NO_CLASS, Maps, check_teacher, label_mask, pair_levels
+from mmdist.models.losses.levels import NO_CLASS, Maps, check_teacher, label_mask, level_labels, pair_levels
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
 
@@ -52,25 +52,30 @@ class _FeatureRelationLoss(WeightedLoss):
             hint = "mmdist.SpatialRelationLoss compares maps of one channel"
             raise ConfigError(key or type(self).__name__, "features of one channel", "two channels or more", hint)
 
-    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Tensor | None = None) -> Tensor:
+    def ignored(self, channels: int) -> int:
+        """The label of positions that do not count; channels are no classes here."""
+        return NO_CLASS if self.ignore_index is None else self.ignore_index
+
+    def forward(self, preds_S: Maps, preds_T: Maps, gt_labels: Maps | None = None) -> Tensor:
         """The loss of one batch.
 
         Args:
             preds_S (Tensor | Sequence[Tensor]): Student, (N, D, *spatial), or one a level, aligned to the teacher.
             preds_T (Tensor | Sequence[Tensor]): Teacher, same shapes.
-            gt_labels (Tensor, optional): (N, *label size) integers, for ``ignore_index``.
+            gt_labels (Tensor | Sequence[Tensor], optional): (N, *label size) integers, for ``ignore_index``; a
+                sequence has those of each level.
 
         Returns:
             Tensor: Scalar.
         """
         levels = pair_levels(preds_S, preds_T, ("preds_S", "preds_T"))
         loss = levels[0][0][:0].sum()  # 0, and part of the graph
-        for student, teacher in levels:
+        labels = level_labels(gt_labels, len(levels))
+        for (student, teacher), label in zip(levels, labels, strict=True):
             if student.ndim > 1:  # what else it may be is answered by the function
                 self.check_channels(student.shape[1])
             if student.shape[2:].numel() >= self.min_positions:
-                ignored = NO_CLASS if self.ignore_index is None else self.ignore_index
-                mask = label_mask(student, gt_labels, ignored)
+                mask = label_mask(student, label, self.ignored(student.shape[1]))
                 loss = loss + type(self).relation(student, teacher, mask=mask)
         check_teacher(loss, [teacher for _, teacher in levels], "preds_T")
         return self.weigh(loss)

@@ -11,7 +11,7 @@ from mmdist.errors import ConfigError
 from mmdist.functional import region_labels, sdd_loss
 from mmdist.functional.checks import check_choice, check_non_negative
 from mmdist.functional.regions import SPLITS, check_scales
-from mmdist.models.losses.levels import Maps, check_teacher, ignored_label, is_soft, pair_levels
+from mmdist.models.losses.levels import Maps, check_teacher, is_soft, pair_levels
 from mmdist.models.losses.logit_loss import LogitLoss
 from mmdist.models.losses.warmup import WeightedLoss
 from mmdist.registry import MODELS
@@ -74,6 +74,21 @@ class SDDLoss(WeightedLoss):
         self.split = split
         self.scales = check_scales(scales)
 
+    @property
+    def needs_labels(self) -> bool:
+        """bool: Whether labels split the regions, or the base loss needs them."""
+        return self.split == "correctness" or self.base.needs_labels
+
+    def ignored(self, channels: int) -> int:
+        """The label of regions that do not count: the base loss's."""
+        return self.base.ignored(channels)
+
+    def labels_of(self, maps: Tensor, gt_labels: Tensor) -> Tensor:
+        """The label of each region, (N, R)."""
+        target, mask = self._target(maps, gt_labels)
+        target = target if target.ndim == 2 else target.unsqueeze(1).expand(-1, maps.shape[2])
+        return target.where(mask, target.new_full((), self.ignored(maps.shape[1])))
+
     def check_channels(self, channels: int, key: str = "SDDLoss") -> None:
         """Scores of so many channels can teach something; see the base loss.
 
@@ -128,8 +143,7 @@ class SDDLoss(WeightedLoss):
         if gt_labels.ndim == 3:
             if number != sum(scale**2 for scale in self.scales):
                 raise ConfigError("SDDLoss.scales", self.scales, f"grids with the {number} regions of preds_S")
-            ignored = ignored_label(self.base.ignore_index, size)
-            return region_labels(gt_labels, self.scales, num_classes=size, ignore_index=ignored)
+            return region_labels(gt_labels, self.scales, num_classes=size, ignore_index=self.ignored(size))
         mask = self.base.counts(gt_labels, size)
         return gt_labels, mask if mask.ndim == 2 else mask.unsqueeze(1).expand(-1, number)
 

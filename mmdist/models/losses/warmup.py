@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
 from mmdist.functional.checks import check_non_negative
+from mmdist.models.losses.levels import ignored_label, label_map
 
 
 class WeightedLoss(nn.Module):
@@ -30,6 +31,9 @@ class WeightedLoss(nn.Module):
         ``megvii-research/mdistiller``, where DKD warms up.
     """
 
+    needs_labels = False  # whether images without labels teach nothing through it
+    ignore_index: int | None = None
+
     def __init__(self, loss_weight: float, warmup_epochs: int = 0, warmup_iters: int = 0) -> None:
         super().__init__()
         name = type(self).__name__
@@ -47,6 +51,18 @@ class WeightedLoss(nn.Module):
     def weigh(self, loss: Tensor) -> Tensor:
         """The loss times its weight at this point of the training."""
         return self.loss_weight * self.warmup_factor() * loss
+
+    def ignored(self, channels: int) -> int:
+        """The label of positions that do not count, for maps of so many channels."""
+        return ignored_label(self.ignore_index, channels)
+
+    def positions(self, maps: Tensor) -> Tensor:
+        """Maps as (N, C, *spatial), or one row a position."""
+        return maps
+
+    def labels_of(self, maps: Tensor, gt_labels: Tensor) -> Tensor:
+        """The label of each of :meth:`positions`, (N, *spatial), which the loss takes as well as those given to it."""
+        return label_map(maps, gt_labels)
 
     def warmup_factor(self) -> float:
         """How far the warm-up has come, above 0 and at most 1."""

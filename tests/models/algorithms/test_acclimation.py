@@ -7,8 +7,7 @@ import logging
 
 import pytest
 import torch
-from helpers.ddp import adaptive, losses_after_a_stop
-from helpers.processes import run_ranks
+from helpers.ddp import adaptive
 from helpers.tiny_models import batch
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
@@ -97,9 +96,9 @@ def test_modules_that_cannot_be_acclimated_are_refused(name, said):
         adaptive([name])
 
 
-def test_in_ddp_a_distillation_that_was_stopped_goes_on_without_the_teacher(tmp_path):
-    for found in run_ranks(losses_after_a_stop, 2, tmp_path):
-        assert found == ["distill.loss_stopped", "loss", "student.loss"]
+def test_in_ddp_a_distillation_that_was_stopped_goes_on_without_the_teacher(ddp_trainings):
+    for found in ddp_trainings:
+        assert found["stopped"] == ["distill.loss_stopped", "loss", "student.loss"]
 
 
 def test_a_hook_looks_at_the_rate_where_ddp_passes_train_step_over():

@@ -1,0 +1,51 @@
+"""Images without labels: the parts of a config that go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdist.engine.lookup import find_type
+from mmdist.errors import ConfigError, MMDistError
+
+BATCHES = "dict(type='mmdist.LabeledUnlabeledBatchSampler', unlabeled=...)"
+
+
+def check_unlabeled(cfg: Config) -> None:
+    """Unlabelled images come with the batch sampler that counts them, and with a model that knows them from labelled.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Raises:
+        ConfigError: The dataset without its batch sampler, or a model that would learn from empty annotations.
+    """
+    from mmdist.datasets import LabeledUnlabeledBatchSampler, LabeledUnlabeledDataset, UnlabeledDataset
+
+    loader, scope = cfg.get("train_dataloader"), cfg.get("default_scope")
+    if not isinstance(loader, dict):
+        return
+    dataset = _kind(loader.get("dataset"), scope, "dataset")
+    if dataset not in (LabeledUnlabeledDataset, UnlabeledDataset):
+        return
+    if dataset is LabeledUnlabeledDataset:
+        batches = loader.get("batch_sampler")
+        if _kind(batches, scope, "data sampler") is not LabeledUnlabeledBatchSampler:
+            raise ConfigError("train_dataloader.batch_sampler", batches, BATCHES)
+    model = cfg.get("model")
+    if isinstance(model, dict) and "distiller" not in model and "teacher" not in model:
+        hint = "this model would learn that nothing is in the unlabelled images"
+        raise ConfigError("model.type", model.get("type"), ["mmdist.SingleTeacherDistill"], hint)
+    if isinstance(model, dict) and model.get("teacher_trainable"):
+        raise ConfigError("model.teacher_trainable", True, "False beside unlabelled images")
+
+
+def _kind(cfg: Any, scope: str | None, registry: str) -> Any:
+    """The class of a part; None where there is none, or it cannot be known."""
+    if not isinstance(cfg, dict):
+        return None
+    try:
+        return find_type(cfg.get("type"), cfg.get("_scope_", scope), "type", registry)
+    except MMDistError:  # which the check of the dataloader answers
+        return None
