@@ -23,6 +23,7 @@ from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
 from mmdist.models.input_channels import input_channels
 from mmdist.models.recorders.owners import tensors
+from mmdist.models.roi_context import context_heads
 
 HEADS = ("decode_head", "auxiliary_head", "bbox_head", "mask_head", "head")
 SIDE = 64  # pixels of the picture, where the model does not say
@@ -87,6 +88,8 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager, size: tuple[int,
     sources = [recorder.source for recorder in recorders.recorders.values()]
     if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
         return
+    if hasattr(getattr(model, ROI_HEAD, None), "_bbox_forward") and context_heads(model.roi_head):
+        return  # SCNet's box head was seen to answer differently; nothing of it runs in this trial
     picture = torch.rand_like(_picture(model, size).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
 
     def features() -> Any:
