@@ -11,11 +11,16 @@ space := $(subst x,,x x)
 unsafe = $(strip $(foreach c,$(special),$(findstring $c,$1)) $(if $(findstring $(space),$1)$(findstring $(tab),$1),space))
 quote = $(if $(call unsafe,$1),'$(subst ','\'',$1)',$1)
 given = $(foreach v,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $v)),$v))
-inherited = $(foreach v,TASK DATA PYTEST_ARGS RERUN PYTHON,$(if $(filter environment,$(origin $v)),$v))
+# Typed in front of make: what the docs name, and what pip, compilers and CUDA are told by. None that may hold a password.
+known := TASK DATA PYTEST_ARGS RERUN PYTHON XDG_CACHE_HOME TMPDIR MAX_JOBS FORCE_CUDA TORCH_CUDA_ARCH_LIST CUDA_HOME CUDA_PATH \
+  CUDA_VISIBLE_DEVICES CC CXX CFLAGS OMP_NUM_THREADS $(filter-out MMDIST_AGAIN,$(filter MMDIST_%,$(.VARIABLES)))
+inherited = $(foreach v,$(sort $(known)),$(if $(filter environment,$(origin $v)),$v))
+# Behind make a $ is written twice.
+text = $(if $(filter environment,$(origin $1)),$(subst $$,$$$$,$(value $1)),$(value $1))
 variables = $(strip $(inherited) $(given))
 visible = $(subst $(space),?,$1)
 here = $(filter $(call visible,$(CURDIR)),$(call visible,$(PWD)) $(realpath $(PWD)))
-typed = $(MAKE) $(if $(here),,-C $(call quote,$(CURDIR)) )$(MAKECMDGOALS)$(if $(variables), $(foreach v,$(variables),$v=$(call quote,$(value $v))))
+typed = $(MAKE) $(if $(here),,-C $(call quote,$(CURDIR)) )$(MAKECMDGOALS)$(if $(variables), $(foreach v,$(variables),$v=$(call quote,$(call text,$v))))
 env demo benchmark: export MMDIST_AGAIN = $(typed)
 
 .PHONY: help env demo test test-zoo test-families test-slurm benchmark lint docs clean
@@ -33,9 +38,15 @@ help:
 	@echo 'make clean                               remove what builds and checks leave; keeps .venv, data, work_dirs'
 	@echo 'PYTHON=... names the interpreter to start from (3.10 to 3.12; tested: 3.11)'
 
+# The one that was named; else python3, or where there is none that of .venv. A path with spaces is one word.
+named = $(filter command environment,$(origin PYTHON))
+runs = $(shell $1 -c '' 2> /dev/null && echo yes)
+one_word = $(if $(shell test -f $(call quote,$1) && echo yes),$(call quote,$1),$1)
+start = $(if $(named)$(call runs,$(PYTHON)),$(call one_word,$(PYTHON)),$(if $(call runs,.venv/bin/python),.venv/bin/python,$(PYTHON)))
+
 env:
-	@$(PYTHON) -c '' 2> /dev/null || { echo "error: no $(PYTHON) that runs here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) tools/misc/setup_env.py $(if $(filter command environment,$(origin PYTHON)),--asked '$(PYTHON)')
+	@$(start) -c '' 2> /dev/null || { echo "error: no $(PYTHON) that runs here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(start) tools/misc/setup_env.py $(if $(named),--asked $(call quote,$(PYTHON)))
 
 demo: env
 	@.venv/bin/python tools/misc/demo.py $(if $(TASK),--task $(TASK)) $(if $(DATA),--data $(DATA))

@@ -9,9 +9,15 @@ if [ "$#" -lt 2 ]; then
     exit 2
 fi
 # What to type again, for the hint of a run that ends early.
-given=$(for name in NNODES NODE_RANK MASTER_ADDR PORT PYTHON; do [ -z "${!name:-}" ] || printf '%q ' "$name=${!name}"; done)
-MMDIST_AGAIN="${given:+env $given}$(printf '%q ' bash "$0" "$@")"
-export MMDIST_AGAIN
+unset MMDIST_AGAIN
+words=()
+for name in NNODES NODE_RANK MASTER_ADDR PORT PYTHON CUDA_VISIBLE_DEVICES OMP_NUM_THREADS "${!MMDIST_@}"; do
+    [ -z "${!name+set}" ] || words+=("$name=${!name}")
+done
+words=(${words[@]+env "${words[@]}"} bash "$0" "$@")
+# Python's own quoting: it is read by Python, and %q writes what only bash reads.
+quoted=$("${PYTHON:-python}" -c 'import shlex, sys; print(shlex.join(sys.argv[1:]))' "${words[@]}" 2> /dev/null) || quoted=
+[ -z "$quoted" ] || export MMDIST_AGAIN="$quoted"
 config=$1
 gpus=$2
 shift 2

@@ -6,8 +6,8 @@ transformers no longer has. ``mmpretrain.models`` dies: "NoneType takes no
 arguments", and mmdet's and mmseg's models with it, since they expect an
 ImportError at most. Whether the names are there is tried, in MMPretrain's own
 words, just before ``mmpretrain.models`` is imported. Where they are not, the part
-is off, as it is without transformers, and whoever builds one of its models is
-told why.
+is off, as it is without transformers, and whoever builds one of its models or datasets
+is told why.
 
 Window: mmpretrain 1.x. All names are in transformers 4.36.2; 4.57.6 and 5.24.0 lack some.
 """
@@ -70,10 +70,12 @@ def apply() -> None:
     around_import("mmpretrain.models.multimodal", _try)
 
 
-def _decide(_name: str, run: Callable[[], None]) -> None:
+def _decide(name: str, run: Callable[[], None]) -> None:
     if getattr(importlib.import_module(_DEPENDENCY), "WITH_MULTIMODAL", False):
         _switch(missing(_imports()))
     run()
+    if _reason and name == "mmpretrain.datasets":
+        _hold_datasets()
 
 
 def _try(_name: str, run: Callable[[], None]) -> None:
@@ -153,6 +155,32 @@ def imported_names(source: str, package: str) -> Iterator[tuple[str, str]]:
             yield from ((str(node.module), alias.name) for alias in node.names)
         elif isinstance(node, ast.If | ast.Try | ast.With):
             statements.extend(ast.iter_child_nodes(node))
+
+
+def _hold_datasets() -> None:
+    """Hold the places of the part's datasets too: MMPretrain does so for its models alone."""
+    registry = importlib.import_module("mmpretrain.registry").DATASETS
+    path = importlib.import_module("mmpretrain.datasets").__file__
+    names = guarded_names(Path(path).read_text(encoding="utf-8"), "WITH_MULTIMODAL") if path else ()
+    _register_placeholders([name for name in names if name not in registry.module_dict], registry)
+
+
+def guarded_names(source: str, switch: str) -> Iterator[str]:
+    """The names that a module imports only where a switch is on.
+
+    Args:
+        source (str): The module's text.
+        switch (str): The variable that is asked.
+
+    Example:
+        >>> list(guarded_names("from .a import A\\nif ON:\\n  from .b import B, C", "ON"))
+        ['B', 'C']
+    """
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == switch:
+            for statement in node.body:
+                if isinstance(statement, ast.ImportFrom):
+                    yield from (alias.name for alias in statement.names)
 
 
 def _register_placeholders(names: list[str], registry: Any) -> None:

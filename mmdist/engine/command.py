@@ -61,8 +61,10 @@ def command_to_go_on(argv: Sequence[str] | None = None) -> str:
         >>> command_to_go_on(['python', 'tools/train.py', 'my config.py', '--resume', 'a.pth', '--amp'])
         "python tools/train.py 'my config.py' --amp --resume"
     """
+    given = list(sys.orig_argv if argv is None else argv)
+    end = given.index("--") if "--" in given else len(given)  # behind it nothing is an option
     kept: list[str] = []
-    words = iter(sys.orig_argv if argv is None else argv)
+    words = iter(given[:end])
     for word in words:
         if word == "--resume":
             word = next(words, "")
@@ -70,7 +72,7 @@ def command_to_go_on(argv: Sequence[str] | None = None) -> str:
                 continue
         if word and not word.startswith("--resume="):
             kept.append(word)
-    return shlex.join([*kept, "--resume"])
+    return shlex.join([*kept, "--resume", *given[end:]])
 
 
 def how_to_go_on(launcher: str, argv: Sequence[str] | None = None) -> str:

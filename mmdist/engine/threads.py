@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +18,11 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 
+from mmdist.engine._cpus import available_cpus, positive
 from mmdist.errors import ConfigError
 
 # What torch itself takes its number from; the first one that is set counts.
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-GROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -89,45 +87,11 @@ def local_processes(environment: Mapping[str, str]) -> int:
         4
     """
     counts = [environment.get(name, "") for name in ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")]
-    if "SLURM_STEP_ID" in environment and not _number(environment.get("SLURM_CPUS_PER_TASK")):
+    if "SLURM_STEP_ID" in environment and not positive(environment.get("SLURM_CPUS_PER_TASK")):
         # The first one is right where srun was given fewer tasks than its job has.
         tasks = environment.get("SLURM_STEP_TASKS_PER_NODE") or environment.get("SLURM_NTASKS_PER_NODE", "")
         counts.append(max((number for number, _ in re.findall(r"(\d+)(\(x\d+\))?", tasks)), key=int, default=""))
-    return max(1, *map(_number, counts))
-
-
-def available_cpus() -> int:
-    """The CPUs that this process may use: those that it is bound to, and no more than its cgroup or slurm grants it."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    granted = [_number(os.environ.get("SLURM_CPUS_PER_TASK")) or bound]
-    with suppress(OSError, ValueError):  # another system
-        granted += map(int, cgroup_limits(Path("/proc/self/cgroup").read_text(encoding="utf-8"), GROUPS))
-    return max(1, min(bound, *granted))
-
-
-def cgroup_limits(membership: str, root: Path) -> Iterator[float]:
-    """The CPU times per second that the cgroups of a process grant it, of version 1 and 2, its parents' included.
-
-    Args:
-        membership (str): ``/proc/self/cgroup``.
-        root (Path): Where the cgroups are mounted.
-
-    Yields:
-        float: In CPUs; nothing where there is no limit.
-    """
-    for line in membership.splitlines():
-        _, controllers, place = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mounts = [root / name for name in (controllers, "cpu")] if controllers else [root, root / "unified"]
-        group = Path(place.lstrip("/"))
-        # In a container the path can be that of the host: then its own group is the mount itself.
-        for folder in {mount / part for mount in mounts for part in (group, *group.parents)}:
-            quota = _words(folder / "cpu.max") or [
-                word for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us") for word in _words(folder / name)
-            ]
-            if len(quota) == 2 and all(map(_number, quota)):
-                yield int(quota[0]) / int(quota[1])
+    return max(1, *map(positive, counts))
 
 
 def threads_here(workers: int) -> Threads | None:
@@ -187,15 +151,3 @@ def workers_of(loader: Any) -> int:
     """The processes of a dataloader's config; 0 where there is none."""
     workers = loader.get("num_workers", 0) if isinstance(loader, dict) else 0
     return workers if isinstance(workers, int) else 0
-
-
-def _number(text: str | None) -> int:
-    """A number above 0, or 0 for anything else."""
-    return int(text) if text and text.isdecimal() else 0
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return []

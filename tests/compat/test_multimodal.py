@@ -19,13 +19,15 @@ BUILD = """
 import sys, mmdist
 assert not {"mmpretrain", "transformers"} & set(sys.modules)
 import mmpretrain.models, mmpretrain.datasets
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 from mmpretrain.utils import dependency
 print(dependency.WITH_MULTIMODAL, mmdist.compat.multimodal.active(), mmdist.compat.multimodal.needed())
 MODELS.build(dict(type="ResNet", depth=18))
-for name in ("BlipCaption", "RAM"):
+assert DATASETS.get("CIFAR10").__module__ == "mmpretrain.datasets.cifar"
+off = dict(BlipCaption=MODELS, RAM=MODELS, COCOCaption=DATASETS, MiniGPT4Dataset=DATASETS)
+for name, registry in off.items():
     try:
-        MODELS.build(dict(type=name))
+        registry.build(dict(type=name))
     except Exception as error:
         print(type(error).__name__, error)
 """
@@ -70,10 +72,12 @@ def lines(done: Done) -> list[str]:
 
 
 def test_beside_a_transformers_that_lacks_names_all_three_libraries_import(done: dict[str, Done]) -> None:
-    state, blip, ram, imported = lines(done["lacks a name"])
+    state, blip, ram, *datasets, imported = lines(done["lacks a name"])
     assert state == "False True True"
     assert blip.startswith("UnusablePackageError") and "BlipCaption" in blip and ram.count("RAM") == 1
     assert "apply_chunking_to_forward" in blip and "5.0.0" in blip and "pip install transformers==" in blip
+    assert [line.split()[0] for line in datasets] == 2 * ["UnusablePackageError"]
+    assert "COCOCaption" in datasets[0] and "MiniGPT4Dataset" in datasets[1] and "5.0.0" in datasets[1]
     assert imported == "imported"
 
 

@@ -60,16 +60,32 @@ def test_what_started_another_process_is_not_this_ones_command(monkeypatch: pyte
     assert AGAIN not in command.without_again({AGAIN: "make demo", "HOME": "/"})
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["mmdist", "train", "--", "a.py"], "mmdist train --resume -- a.py"),
+        (["mmdist", "train", "--resume", "b.pth", "--amp", "--", "a.py"], "mmdist train --amp --resume -- a.py"),
+        (["mmdist", "train", "--", "--resume"], "mmdist train --resume -- --resume"),
+    ],
+)
+def test_an_option_goes_before_the_end_of_the_options(argv: list[str], expected: str) -> None:
+    assert command.command_to_go_on(argv) == expected
+
+
 TRAINER = """#!/usr/bin/env bash
+[ "$1" = -c ] && exec "$REAL" "$@"
 printf '%s\\n' "${MMDIST_AGAIN:-}" >> "$RECORD"
 """
 
 
+@pytest.mark.parametrize("name", ["my config.py", "configs/é.py", "a\nb\tc.py", "it's.py"])
 @pytest.mark.parametrize("script", ["dist_train.sh", "slurm_train.sh"])
-def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(script: str, tmp_path: Path) -> None:
-    for name in ("srun", "python"):
-        (tmp_path / name).write_text(TRAINER)
-        (tmp_path / name).chmod(0o755)
+def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(
+    script: str, name: str, tmp_path: Path
+) -> None:
+    for program in ("srun", "python"):
+        (tmp_path / program).write_text(TRAINER)
+        (tmp_path / program).chmod(0o755)
     record = tmp_path / "record"
     env = {
         "PATH": f"{tmp_path}:/usr/bin:/bin",
@@ -77,17 +93,37 @@ def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(sc
         "PORT": "29501",
         "SRUN_ARGS": "-x n1",
         "GPUS": "2",
+        "REAL": sys.executable,
+        "LC_ALL": "C",
+        "OMP_NUM_THREADS": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+        "MMDIST_CACHE": "/big disk",
     }
     before = ["part", "job"] if script.startswith("slurm") else []
     after = ["work dir"] if script.startswith("slurm") else ["2"]
-    typed_words = ["bash", str(ROOT / "tools" / script), *before, "my config.py", *after, "--cfg-options", "a='b;c'"]
+    typed_words = ["bash", str(ROOT / "tools" / script), *before, name, *after, "--cfg-options", "a='b;c'"]
     subprocess.run(typed_words, env=env, cwd=tmp_path, check=True)
-    (again,) = record.read_text().splitlines()
+    again = record.read_text().removesuffix("\n")
     assert shlex.split(again)[-len(typed_words) :] == typed_words
-    bare = {name: env[name] for name in ("PATH", "RECORD")}
+    variables = {word for word in shlex.split(again)[1 : -len(typed_words)]}
+    assert {"OMP_NUM_THREADS=3", "MMDIST_CACHE=/big disk"} <= variables
+    assert script.startswith("slurm") or {"CUDA_VISIBLE_DEVICES=", "PORT=29501"} <= variables
+    bare = {name: env[name] for name in ("PATH", "RECORD", "REAL", "LC_ALL")}
     subprocess.run(again, shell=True, env=bare, cwd=tmp_path, check=True)
-    first, second = record.read_text().splitlines()
-    assert first == second and first.startswith("env ")
+    assert record.read_text() == f"{again}\n{again}\n" and again.startswith("env ")
+
+
+def test_a_launch_node_without_python_makes_up_no_command(tmp_path: Path) -> None:
+    (tmp_path / "srun").write_text(TRAINER)
+    (tmp_path / "srun").chmod(0o755)
+    env = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "RECORD": str(tmp_path / "record"),
+        "PYTHON": "/in/the/container/python",
+    }
+    script = str(ROOT / "tools" / "slurm_train.sh")
+    subprocess.run(["bash", script, "part", "job", "a.py", "work"], env=env, check=True)
+    assert (tmp_path / "record").read_text() == "\n"
 
 
 def test_a_batch_job_is_not_started_again_by_the_script_inside_it(tmp_path: Path) -> None:

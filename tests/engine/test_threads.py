@@ -10,8 +10,9 @@ import torch
 from helpers.tiny_run import write_run
 
 from mmdist.cli import train
-from mmdist.engine import threads
-from mmdist.engine.threads import available_cpus, cgroup_limits, choose_threads, local_processes
+from mmdist.engine import _cpus, threads
+from mmdist.engine._cpus import available_cpus, cgroup_limits
+from mmdist.engine.threads import choose_threads, local_processes
 from mmdist.errors import ConfigError
 
 
@@ -93,13 +94,13 @@ def test_the_cpus_are_those_that_the_process_is_bound_to_and_that_are_granted(
     restored: pytest.MonkeyPatch,
 ) -> None:
     restored.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    restored.setattr(threads, "cgroup_limits", lambda *_: iter([64.0]))
+    restored.setattr(_cpus, "cgroup_limits", lambda *_: iter([64.0]))
     assert available_cpus() == 12
-    restored.setattr(threads, "cgroup_limits", lambda *_: iter([64.0, 2.5]))
+    restored.setattr(_cpus, "cgroup_limits", lambda *_: iter([64.0, 2.5]))
     assert available_cpus() == 2
-    restored.setattr(threads, "cgroup_limits", lambda *_: iter([0.5]))
+    restored.setattr(_cpus, "cgroup_limits", lambda *_: iter([0.5]))
     assert available_cpus() == 1
-    restored.setattr(threads, "cgroup_limits", lambda *_: iter([]))
+    restored.setattr(_cpus, "cgroup_limits", lambda *_: iter([]))
     restored.setenv("SLURM_CPUS_PER_TASK", "5")
     assert available_cpus() == 5
 

@@ -46,7 +46,7 @@ def shrunk(node: Any, classes: int | None = 3, name: str = "") -> Any:
 SMALLEST = {  # of transformers: the arch, and the channels that a head is then given
     "VisionTransformer": ("deit-tiny", 192),
     "BEiTViT": ("deit-tiny", 192),
-    "RevVisionTransformer": ("deit-tiny", 192),
+    "RevVisionTransformer": ("deit-tiny", 384),
     "MlpMixer": ("small", 512),
 }
 

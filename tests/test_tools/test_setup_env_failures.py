@@ -113,8 +113,8 @@ SYNTAX = "mmcv/ops/x.cpp:1:1: error: expected unqualified-id\nerror: command '/u
         ("torch==2.13.0", ABSENT, "the package index has no torch==2.13.0 for this Python and platform"),
         ("torch==2.13.0", FULL, "torch 2.13.0: the disk is full: free some"),
         ("pip wheel", "g++: fatal error: Killed signal terminated program cc1plus", "MAX_JOBS=1"),
-        ("pip wheel", "fatal error: Python.h: No such file or directory", "apt install g++ python3-dev"),
-        ("pip wheel", SYNTAX, "mmcv 2.1.0: error: command '/usr/bin/g++' failed with exit code 1"),
+        ("pip wheel", "fatal error: Python.h: No such file or directory", "apt install g++ python3."),
+        ("pip wheel", SYNTAX, "mmcv 2.1.0: mmcv/ops/x.cpp:1:1: error: expected unqualified-id"),
         ("check_operators.py", "ImportError: libtorch.so: undefined symbol", "imports: ImportError: libtorch.so"),
     ],
 )
@@ -163,5 +163,11 @@ def test_an_error_of_the_file_system_is_one_line(
 
 def test_a_python_without_venv_names_the_package(tmp_path: Path) -> None:
     log = tmp_path / "venv.log"
-    log.write_text("The virtual environment was not created successfully because ensurepip is not available.", "utf-8")
-    assert "apt install python3-venv" in str(failure.explain(log, ".venv"))
+    log.write_text(
+        "The virtual environment was not created successfully because ensurepip is not\n"
+        "available.  On Debian/Ubuntu systems, you need to install the python3-venv\n"
+        "package using the following command.\n\n    apt install python3.12-venv\n",
+        "utf-8",
+    )
+    package = "python{}.{}-venv".format(*sys.version_info[:2])
+    assert f"apt install {package})" in str(failure.explain(log, ".venv"))

@@ -11,7 +11,9 @@ import subprocess
 import sys
 
 OLDEST, NEWEST = (3, 10), (3, 12)
-CANDIDATES = ("python3.11", "python3.12", "python3.10")
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# first the one of an environment that is there already
+CANDIDATES = (os.path.join(PROJECT, ".venv", "bin", "python"), "python3.11", "python3.12", "python3.10")
 
 
 def is_supported(version: tuple) -> bool:
@@ -30,7 +32,7 @@ def version_of(executable: str) -> tuple:
 
 
 def find_supported() -> str:
-    """Path of a suitable interpreter on PATH, or an empty string."""
+    """Path of a suitable interpreter, that of ``.venv`` or one on PATH, or an empty string."""
     for name in CANDIDATES:
         path = shutil.which(name)
         if path and is_supported(version_of(path)):
@@ -59,8 +61,10 @@ def main(version: tuple = sys.version_info[:2], asked: str = "") -> int:
             file=sys.stderr,
         )
         return 1
-    # as an interrupt, so that the compilers below pip end too
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # as an interrupt, so that the compilers below pip end too; a terminal that is closed is ignored under nohup
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     from environment.main import main as set_up
 
     return set_up(asked=asked)

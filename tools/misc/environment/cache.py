@@ -12,17 +12,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from environment.failure import SetupFailure
+from environment.shared import kernel_cache
 
 # What a file system without locks answers, as some network file systems do.
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# And one where this user cannot write, which may hold an environment that is complete.
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+REMEDY = "set MMDIST_CACHE to a folder that you alone can write to"
+OPEN = "others can write it"
+# The locks of this process, for what it starts: they are free when the last process that has them has ended.
+HELD: set[int] = set()
 
 
 def cache_folder() -> Path:
-    """``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``."""
-    if os.environ.get("MMDIST_CACHE"):
-        return Path(os.environ["MMDIST_CACHE"]).expanduser().resolve()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().resolve() / "mmdist"
+    """``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``.
+
+    Raises:
+        SetupFailure: It is in a home that nobody knows.
+    """
+    own = os.environ.get("MMDIST_CACHE")
+    base = own or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        folder = Path(base).expanduser().resolve()
+    except RuntimeError:  # no HOME, and this user has no entry either, as in some containers
+        raise SetupFailure(f"there is no home folder for {base}: {REMEDY}") from None
+    return folder if own else folder / "mmdist"
 
 
 @contextmanager
@@ -34,14 +48,25 @@ def exclusive(path: Path, on_wait: Callable[[], None]) -> Iterator[bool]:
         on_wait: Called once before the wait.
 
     Yields:
-        Whether it is held: not on a file system that has no locks.
+        Whether it is held: not on a file system that has no locks, nor where this user cannot write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # no O_TRUNC, and no link: it could lead to a file that is worth something
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        yield _lock(descriptor, on_wait)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # no O_TRUNC, and no link: it could lead to a file that is worth something
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        descriptor = -1
+    if descriptor < 0:
+        yield False
+        return
+    try:
+        held = _lock(descriptor, on_wait)
+        HELD.add(descriptor)
+        yield held
     finally:
+        HELD.discard(descriptor)
         os.close(descriptor)
 
 
@@ -70,28 +95,40 @@ def distrust(path: Path) -> str:
     if found.st_uid != os.geteuid():
         return "it belongs to another user"
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "others can write it"
+        return OPEN
     return ""
 
 
-def private_folder(path: Path) -> None:
-    """Make a folder that this user alone can write, and empty it if others could write it before.
+def private_folder(name: str) -> Path:
+    """Make a folder of the cache that this user alone can write, and empty it if others could write it before.
+
+    Args:
+        name: Its path below the cache, such as ``wheels``.
 
     Raises:
-        SetupFailure: It is a link, or another user's.
+        SetupFailure: It cannot be made, it is a link or another user's, or others can exchange it or a folder above.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    reason = distrust(path)
-    if reason == "others can write it":
-        path.chmod(0o700)
-        for entry in path.iterdir():
-            if entry.is_file() or entry.is_symlink():
-                entry.unlink()
-    elif reason:
-        raise SetupFailure(
-            f"{path} cannot be used as a cache: {reason}; remove it, or set MMDIST_CACHE to another folder"
-        )
+    path = cache_folder()
+    try:
+        for part in Path(name).parts:
+            path = path / part
+            if distrust(path) == OPEN:
+                path.chmod(0o700)
+                _empty(path)
+            kernel_cache.private_folder(path)  # looks at the folders above too, and at what chmod has achieved
+    except kernel_cache.Untrusted as error:
+        raise SetupFailure(str(error)) from error
+    except OSError as error:
+        raise SetupFailure(f"{error.filename or path}: {error.strerror or error}: {REMEDY}") from error
+    return path
+
+
+def _empty(folder: Path) -> None:
+    """Remove the wheels that others may have put into a folder, or into one below."""
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith((".whl", ".sha256")):
+                Path(parent, name).unlink()
 
 
 def checksum_file(path: Path) -> Path:
@@ -117,7 +154,14 @@ def has_checksum(path: Path) -> bool:
 
 def is_trusted(path: Path) -> bool:
     """Whether a cached file, its note and its folder are this user's alone, and the file is as it was written."""
-    return not any(map(distrust, (path.parent, path, checksum_file(path)))) and has_checksum(path)
+    if any(map(distrust, (path.parent, path, checksum_file(path)))):
+        return False
+    try:
+        kernel_cache.private_folder(path.parent.parent)
+        kernel_cache.private_folder(path.parent)
+    except OSError:
+        return False
+    return has_checksum(path)
 
 
 def keep(source: Path, folder: Path) -> Path:

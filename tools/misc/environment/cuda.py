@@ -15,6 +15,7 @@ from environment.failure import SetupFailure
 
 # Volta to Blackwell: one of each generation that people train on. A GPU runs what is compiled for its own generation.
 COMMON = ("7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
+HOMES = ("CUDA_HOME", "CUDA_PATH")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Operators:
     Args:
         archs: CUDA's compute capabilities as torch takes them (``8.0;9.0+PTX``); empty: the CPU alone.
         note: Why, where somebody might have expected something else.
+        home: CUDA's folder, with ``bin/nvcc``.
     """
 
     archs: str = ""
     note: str = ""
+    home: str = ""
 
     @property
     def kind(self) -> str:
@@ -38,7 +41,7 @@ class Operators:
     def environment(self) -> dict[str, str]:
         """The variables that mmcv and torch read."""
         if self.archs:
-            return {"FORCE_CUDA": "1", "TORCH_CUDA_ARCH_LIST": self.archs}
+            return {"FORCE_CUDA": "1", "TORCH_CUDA_ARCH_LIST": self.archs, "CUDA_HOME": self.home}
         # mmcv asks for nvcc as soon as torch sees a GPU
         return {"FORCE_CUDA": "0", "CUDA_VISIBLE_DEVICES": ""}
 
@@ -57,50 +60,66 @@ def choose_operators(probe: Mapping[str, Any], env: Mapping[str, str] | None = N
         SetupFailure: ``FORCE_CUDA=1`` where they cannot be compiled.
     """
     env = os.environ if env is None else env
-    forced, wanted = env.get("FORCE_CUDA", ""), env.get("TORCH_CUDA_ARCH_LIST", "").strip()
-    if forced not in ("", "0", "1"):
-        raise SetupFailure(f"FORCE_CUDA={forced}: 1 compiles mmcv's operators for a GPU, 0 for the CPU alone")
+    forced, wanted = asked_for(env)
     version = probe["torch"]["cuda"]
-    if forced == "0" or (version is None and forced != "1"):
+    if forced == "0" or (version is None and not forced and not wanted):
         return Operators()
-    nvcc = find_nvcc(env)
-    obstacle = find_obstacle(version, nvcc)
+    home = find_home(env)
+    obstacle = find_obstacle(version, home, env)
     if obstacle:
         if forced == "1":
             raise SetupFailure(f"FORCE_CUDA=1: mmcv's operators cannot be compiled for a GPU: {obstacle}")
         return Operators(note=f"for the CPU alone: {obstacle}" if has_gpu(env) or wanted else "")
     if wanted:
-        return Operators(wanted, f"for {wanted} (TORCH_CUDA_ARCH_LIST)")
+        return Operators(wanted, f"for {wanted} (TORCH_CUDA_ARCH_LIST)", home)
     archs = gpus_here(env)
     if archs:
-        return Operators(archs, f"for the GPUs here, {archs} (TORCH_CUDA_ARCH_LIST=... for others)")
+        return Operators(archs, f"for the GPUs here, {archs} (TORCH_CUDA_ARCH_LIST=... for others)", home)
     if forced == "1":
-        archs = ";".join(common_archs(nvcc or "nvcc"))
-        return Operators(archs, f"for {archs}, as no GPU is visible (TORCH_CUDA_ARCH_LIST=... for others)")
+        archs = ";".join(common_archs(nvcc_in(home)))
+        return Operators(archs, f"for {archs}, as no GPU is visible (TORCH_CUDA_ARCH_LIST=... for others)", home)
     return Operators(
         note="for the CPU alone, as no GPU is visible "
         "(for a GPU: TORCH_CUDA_ARCH_LIST=8.0 make env, with its compute capability)"
     )
 
 
-def find_obstacle(version: str | None, nvcc: str | None) -> str:
+def asked_for(env: Mapping[str, str]) -> tuple[str, str]:
+    """What the user says of the devices: ``FORCE_CUDA`` and ``TORCH_CUDA_ARCH_LIST``.
+
+    Raises:
+        SetupFailure: ``FORCE_CUDA`` is neither 0 nor 1.
+    """
+    forced = env.get("FORCE_CUDA", "").strip()
+    if forced not in ("", "0", "1"):
+        raise SetupFailure(f"FORCE_CUDA={forced}: 1 compiles mmcv's operators for a GPU, 0 for the CPU alone")
+    return forced, env.get("TORCH_CUDA_ARCH_LIST", "").strip()
+
+
+def find_obstacle(version: str | None, home: str, env: Mapping[str, str]) -> str:
     """What keeps operators from being compiled for a GPU; empty: nothing."""
     if version is None:
         return "this torch is a CPU build"
-    if nvcc is None:
-        return f"there is no nvcc (CUDA {version}) here"
-    release = nvcc_release(nvcc)
+    if shutil.which(nvcc_in(home)) is None:
+        named = next((name for name in HOMES if env.get(name)), "")
+        return f"{named}={home} has no bin/nvcc" if named else f"there is no nvcc (CUDA {version}) here"
+    release = nvcc_release(nvcc_in(home))
     if release and release.split(".")[0] != version.split(".")[0]:
-        return f"nvcc is of CUDA {release} and torch of CUDA {version}"
+        return f"{nvcc_in(home)} is of CUDA {release} and torch of CUDA {version}"
     return ""
 
 
-def find_nvcc(env: Mapping[str, str] | None = None) -> str | None:
-    """Path of the CUDA compiler, where there is one."""
-    env = os.environ if env is None else env
-    homes = [env[name] for name in ("CUDA_HOME", "CUDA_PATH") if env.get(name)]
-    paths = [os.path.join(home, "bin") for home in [*homes, "/usr/local/cuda"]]
-    return shutil.which("nvcc", path=os.pathsep.join(paths)) or shutil.which("nvcc", path=env.get("PATH"))
+def find_home(env: Mapping[str, str]) -> str:
+    """CUDA's folder as torch finds it, so that the compiler that is asked is the one that torch will use."""
+    named = next((env[name] for name in HOMES if env.get(name)), "")
+    nvcc = None if named else shutil.which("nvcc", path=env.get("PATH"))
+    if nvcc:
+        named = os.path.dirname(os.path.dirname(os.path.abspath(nvcc)))
+    return os.path.abspath(named or "/usr/local/cuda")
+
+
+def nvcc_in(home: str) -> str:
+    return os.path.join(home, "bin", "nvcc")
 
 
 def answer_of(*command: str) -> str:

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from environment.failure import FREE_SPACE, INSTALL_COMPILER, SetupFailure
+from environment.failure import FREE_SPACE, RUNNING, SetupFailure, install_compiler
+from environment.shared import cpus
 
 GIB = 1024**3
 
@@ -19,17 +20,26 @@ def require_space(folder: Path, gib: float, what: str) -> None:
         raise SetupFailure(f"{what} needs {gib:g} GiB of disk, {existing} has {free:.1f} GiB: {FREE_SPACE}")
 
 
-def require_compiler(has_headers: bool) -> None:
-    """Raise where mmcv's operators cannot be compiled."""
-    compiler = os.environ.get("CXX", "c++").split()[0]
+def require_compiler(has_headers: bool, python: str = RUNNING) -> None:
+    """Raise where mmcv's operators cannot be compiled for an interpreter, such as ``python3.12``."""
+    compiler = [*os.environ.get("CXX", "").split(), "c++"][0]
     if shutil.which(compiler) is None:
         raise SetupFailure(
-            f"mmcv has to be compiled once, and there is no C++ compiler {compiler!r}: {INSTALL_COMPILER}"
+            f"mmcv has to be compiled once, and there is no C++ compiler {compiler!r}: {install_compiler(python)}"
         )
     if not has_headers:
-        raise SetupFailure(f"mmcv has to be compiled once, and the headers of Python are missing: {INSTALL_COMPILER}")
+        raise SetupFailure(
+            f"mmcv has to be compiled once, and the headers of Python are missing: {install_compiler(python)}"
+        )
 
 
-def count_cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def count_jobs() -> int:
+    """How many compilers may run at a time: ``MAX_JOBS``, or as many as this process may use CPUs.
+
+    Raises:
+        SetupFailure: ``MAX_JOBS`` is no number above 0; for ninja 0 would be any number.
+    """
+    asked = os.environ.get("MAX_JOBS", "").strip()
+    if asked and not cpus.positive(asked):
+        raise SetupFailure(f"MAX_JOBS={asked}: expected a number above 0")
+    return cpus.positive(asked) or cpus.available_cpus()

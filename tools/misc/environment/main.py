@@ -16,9 +16,9 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def message_of(error: OSError) -> str:
     """One line for an error of the file system."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full: {FREE_SPACE}"
     where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}the disk is full: {FREE_SPACE}"
     return f"{where}{error.strerror or error}; put that right and run again"
 
 

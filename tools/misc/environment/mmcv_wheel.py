@@ -20,7 +20,7 @@ from environment.build_progress import TimeLeft
 from environment.cache import cache_folder, exclusive, is_trusted, keep, private_folder
 from environment.cuda import Operators, choose_operators
 from environment.failure import SetupFailure
-from environment.machine import count_cpus, require_compiler, require_space
+from environment.machine import count_jobs, require_compiler, require_space
 from environment.merged_sources import merge_sources
 from environment.shell import run
 
@@ -88,8 +88,8 @@ def obtain_wheel(
     """
     operators = choose_operators(probe)
     key = wheel_key(probe, operators.kind)
-    folder = cache_folder() / "wheels" / key
-    lock = cache_folder() / "locks" / f"{key}.lock"
+    folder = private_folder(f"wheels/{key}")
+    lock = private_folder("locks") / f"{key}.lock"
     if operators.note:
         write(f" operators {operators.note};")
     with exclusive(lock, lambda: write(" another process compiles it, waiting ...")) as held:
@@ -97,7 +97,6 @@ def obtain_wheel(
         if found is None:
             require_compiler(probe["headers"])
             require_space(folder, BUILD_GIB, "compiling mmcv")
-            private_folder(folder)
             if held:  # then no other process builds here: what there is was left by one that was killed
                 for abandoned in folder.glob(".build-*"):
                     shutil.rmtree(abandoned, ignore_errors=True)
@@ -130,7 +129,7 @@ class Build:
         self.what = pin.replace("==", " ")
         self.log, self.merged_log = logs / "mmcv_build.log", logs / "mmcv_build_merged.log"
         self.download_log = logs / "mmcv_download.log"
-        self.jobs = int(os.environ.get("MAX_JOBS") or count_cpus())
+        self.jobs = count_jobs()
         path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])  # for ninja
         # -g0: without the debug information that Python's own flags ask for, a fifth faster
         flags = f"{os.environ.get('CFLAGS', '')} -g0".strip()
@@ -145,10 +144,11 @@ class Build:
             try:
                 built = self.compile_merged(source, temporary)
             except SetupFailure as failure:
-                if failure.is_explained:  # a full disk, say: it would be full once more
+                takes_less = failure.is_memory and self.jobs == 1
+                if failure.is_explained and not takes_less:  # a full disk, say: it would be full once more
                     raise
                 self.write(f" merged sources do not compile ({self.merged_log}), each by itself instead:")
-                built = self.compile(self.unpack(source, temporary / "ordinary"), temporary, self.log)
+                built = self.compile_each(source, temporary)
             return keep(built, folder)
 
     def download(self, temporary: Path) -> Path:
@@ -170,6 +170,18 @@ class Build:
     def compile_merged(self, source: Path, temporary: Path) -> Path:
         folder = self.unpack(source, temporary / "merged")
         return self.compile(folder, temporary, self.merged_log, merge_sources(folder))
+
+    def compile_each(self, source: Path, temporary: Path) -> Path:
+        """The slow way, which takes the least memory."""
+        try:
+            return self.compile(self.unpack(source, temporary / "ordinary"), temporary, self.log)
+        except SetupFailure as failure:
+            if failure.is_memory and self.jobs == 1:
+                raise SetupFailure(
+                    f"{self.what}: the memory is too small for one compiler: free some, or add swap, and run again "
+                    f"(log: {self.log})"
+                ) from failure
+            raise
 
     def compile(self, folder: Path, temporary: Path, log: Path, costs: Mapping[str, float] | None = None) -> Path:
         """Run mmcv's own ``setup.py``."""

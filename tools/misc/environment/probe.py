@@ -76,6 +76,15 @@ def torch_build(purelib: str) -> dict[str, str | None]:
     return {"version": version and version.group(1), "cuda": cuda and cuda.group(1)}
 
 
+def origin_of(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
+    """Where pip says that it was installed from; empty where it does not say, or the note is damaged."""
+    try:
+        noted = json.loads(distribution.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
 def main() -> None:
     found = installed()
     checks = []
@@ -84,7 +93,7 @@ def main() -> None:
         answers = (check(line, found) for line in lines if line.strip() and not line.startswith("#"))
         checks += [answer | {"source": path.stem} for answer in answers if answer is not None]
     plugin = check("mmdist", found) or {}
-    url = found["mmdist"][0].read_text("direct_url.json") if plugin["version"] else None
+    origin = origin_of(found["mmdist"][0]) if plugin["version"] else {}
     print(
         json.dumps(
             {
@@ -94,7 +103,7 @@ def main() -> None:
                 "headers": Path(sysconfig.get_path("include"), "Python.h").exists(),
                 "pins": checks,
                 "torch": torch_build(sysconfig.get_path("platlib")),
-                "plugin": plugin | {"origin": json.loads(url or "{}")},
+                "plugin": plugin | {"origin": origin},
             }
         )
     )

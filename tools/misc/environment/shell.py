@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from environment.cache import HELD
 from environment.failure import explain
 
 # These would send packages elsewhere, or bring other packages into the environment.
@@ -26,6 +27,15 @@ FOREIGN = (
     "PIP_CONSTRAINT",
     "VIRTUAL_ENV",
 )
+# The messages are searched for English words; and pip.conf may ask for an installation into the user's own folder.
+OURS = {"LC_ALL": "C.UTF-8", "LANGUAGE": "", "PIP_USER": "0"}
+COMPILERS = ("CC", "CXX")  # empty ones are none
+
+
+def clean_environment() -> dict[str, str]:
+    """The variables for what is started here."""
+    kept = {key: value for key, value in os.environ.items() if key not in COMPILERS or value.strip()}
+    return {key: value for key, value in kept.items() if key not in FOREIGN} | OURS
 
 
 def run(
@@ -52,7 +62,6 @@ def run(
         SetupFailure: The command failed; the message says why.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN} | dict(env or {})
     downloads = Downloads()
     with log.open("w", encoding="utf-8") as out:
         out.write("$ " + " ".join(map(str, command)) + "\n")
@@ -64,8 +73,9 @@ def run(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=environment,
+            env=clean_environment() | dict(env or {}),
             start_new_session=True,
+            pass_fds=HELD,  # whatever ends this process, the locks are held for as long as the command runs
         )
         try:
             for line in _lines(process):

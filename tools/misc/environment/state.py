@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from environment.mmcv_wheel import wheel_key
-from environment.shell import FOREIGN
+from environment.shell import clean_environment
 
 
 class State:
@@ -32,11 +31,10 @@ class State:
         """Refresh ``self.probe``; False where the environment cannot answer."""
         command = [self.python, "-I", Path(__file__).with_name("probe.py"), self.constraints]
         command.append(self.constraints.with_name("cpu.txt"))
-        clean = {key: value for key, value in os.environ.items() if key not in FOREIGN}
         try:
-            answer = subprocess.run(command, capture_output=True, text=True, env=clean, check=True)
+            answer = subprocess.run(command, capture_output=True, env=clean_environment(), check=True)
             self.probe = json.loads(answer.stdout)
-        except (OSError, subprocess.CalledProcessError, json.JSONDecodeError):
+        except (OSError, subprocess.CalledProcessError, ValueError):
             self.probe = {}
         return bool(self.probe)
 
@@ -52,11 +50,18 @@ class State:
         return wheel_key(self.probe, kind)
 
     def stamp(self) -> dict[str, str]:
-        """What the last complete set-up left as its note."""
+        """What is noted of the environment: ``mmcv``, its key, and after a complete set-up ``inputs``."""
         try:
-            return json.loads(self.stamp_file.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            noted = json.loads(self.stamp_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return {}
+        return {key: text for key, text in noted.items() if isinstance(text, str)} if isinstance(noted, dict) else {}
+
+    def write_stamp(self, stamp: dict[str, str]) -> None:
+        """Take note, whole or not at all."""
+        temporary = self.stamp_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(stamp), encoding="utf-8")
+        temporary.replace(self.stamp_file)
 
     def inputs(self) -> str:
         """A hash of all that decides what the environment is."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
 
-from environment.cache import cache_folder, exclusive
-from environment.cuda import choose_operators, has_gpu
+from environment.cache import exclusive, private_folder
+from environment.cuda import Operators, asked_for, choose_operators, has_gpu
 from environment.failure import SetupFailure
-from environment.machine import require_compiler, require_space
+from environment.machine import count_jobs, require_compiler, require_space
 from environment.mmcv_wheel import is_cached, obtain_wheel
 from environment.shell import Steps, run
 from environment.state import State
@@ -44,6 +43,7 @@ class Environment(State):
         self.steps, self.asked = steps, asked
         self.mmcv = ""
         self.logs = project / ".cache" / "setup"
+        self.remove = f"rm -r {shlex.quote(str(self.venv))}"
 
     def set_up(self) -> None:
         """Run every step; what is in place already is left alone.
@@ -51,9 +51,10 @@ class Environment(State):
         Raises:
             SetupFailure: A step failed; the message says why and what to do.
         """
-        name = hashlib.sha256(str(self.project).encode()).hexdigest()[:16]
         waiting = "another set-up of this checkout is running, waiting for it\n"
-        with exclusive(cache_folder() / "locks" / f"{name}.lock", lambda: self.steps.write(waiting)):
+        with exclusive(self.logs / "lock", lambda: self.steps.write(waiting)) as held:
+            if not held:
+                self.steps.write("no lock can be held here: run no other set-up of this checkout at the same time\n")
             step = self.steps.step
             step(f"Python {platform.python_version()}, disk, compiler", self.check_machine)
             step(".venv", self.make_venv)
@@ -70,6 +71,8 @@ class Environment(State):
     # Each step returns whether there was anything to do.
 
     def check_machine(self) -> bool:
+        count_jobs()
+        asked_for(os.environ)
         tag, headers = "cp{}{}".format(*sys.version_info[:2]), Path(sysconfig.get_path("include"), "Python.h").exists()
         has_torch = has_mmcv = False
         if self.python.exists() and self.look():
@@ -80,34 +83,46 @@ class Environment(State):
         elif not all(entry["ok"] for entry in self.probe["pins"]):
             require_space(self.venv, PATCH_GIB, "the environment")
         if not has_mmcv:
+            private_folder("wheels")
             pins = self.read_pins()
             if not is_cached(tag, pins["torch"], pins["mmcv"]):
-                require_compiler(headers)
+                require_compiler(headers, f"python3.{tag[3:]}")
         return False
 
     def make_venv(self) -> bool:
         if self.probe or self.look():
             self.refuse_other_python(self.probe["python"])
-            return False
-        log = self.logs / "venv.log"
-        version = self.python_version()
-        if version is None:  # there is none, or its interpreter is gone: the packages in it are kept
-            run([sys.executable, "-m", "venv", self.venv], log, ".venv")
+            if self.pin("pip")["ok"] or self.runs("-m", "pip", "--version"):
+                return False
+            self.restore_pip()
         else:
-            self.refuse_other_python(version)
-            run([self.python, "-I", "-m", "ensurepip", "--upgrade"], log, ".venv")
+            version = self.python_version()
+            if version is None:  # there is none, or its interpreter is gone: the packages in it are kept
+                for path in self.venv.glob("bin/python*"):
+                    if not path.exists():  # a link to the interpreter that is gone
+                        path.unlink()
+                run([sys.executable, "-m", "venv", self.venv], self.logs / "venv.log", ".venv")
+            else:
+                self.refuse_other_python(version)
+                self.restore_pip()
         if not self.look():
-            raise SetupFailure(f".venv is damaged: remove it (rm -r {self.venv}) and run again")
+            raise SetupFailure(f".venv is damaged: remove it ({self.remove}) and run again")
         return True
+
+    def restore_pip(self) -> None:
+        """Bring pip back; what is left of its metadata would say that it is there."""
+        for path in self.venv.glob("lib/python*/site-packages/pip-*.dist-info"):
+            shutil.rmtree(path)
+        run([self.python, "-I", "-m", "ensurepip", "--upgrade"], self.logs / "venv.log", ".venv")
 
     def refuse_other_python(self, version: str) -> None:
         if version.rpartition(".")[0] not in SUPPORTED:
             allowed = ", ".join(SUPPORTED)
-            raise SetupFailure(f".venv holds Python {version}, not one of {allowed}: rm -r {self.venv} and run again")
+            raise SetupFailure(f".venv holds Python {version}, not one of {allowed}: {self.remove} and run again")
         if self.asked and version.split(".")[:2] != platform.python_version().split(".")[:2]:
             raise SetupFailure(
                 f".venv holds Python {version}, and PYTHON={self.asked} is {platform.python_version()}: "
-                f"leave PYTHON out to keep it, or rm -r {self.venv} and run again"
+                f"leave PYTHON out to keep it, or {self.remove} and run again"
             )
 
     def pip_install(self, what: str, *arguments: str | Path) -> None:
@@ -138,7 +153,7 @@ class Environment(State):
     def verify(self, entries: list[dict[str, Any]]) -> None:
         for name in (entry["name"] for entry in entries):
             if not self.pin(name)["ok"]:
-                raise SetupFailure(f"{self.label(name)} is still damaged: rm -r {self.venv} and run again")
+                raise SetupFailure(f"{self.label(name)} is still damaged: {self.remove} and run again")
 
     def install_torch(self) -> bool:
         torch = self.pin("torch")
@@ -158,20 +173,34 @@ class Environment(State):
 
     def install_mmcv(self) -> bool:
         mmcv, known = self.pin("mmcv"), self.stamp().get("mmcv", "")
-        if mmcv["ok"] and self.fits(known):
+        asked = choose_operators(self.probe) if any(asked_for(os.environ)) else None
+        if mmcv["ok"] and self.fits(known, asked):
             self.mmcv = known or self.key_of_mmcv(FOUND)
-            if known == self.key_of_mmcv("cpu") and self.probe["torch"]["cuda"] and has_gpu(os.environ):
-                self.steps.write(" operators for the CPU alone (FORCE_CUDA=1 make env: for the GPUs here) ...")
+            self.steps.write(self.note_on_mmcv(asked))
             return False
         write, on_download = self.steps.write, self.steps.add_download
         wheel = obtain_wheel(self.python, self.probe, mmcv["pin"], self.logs, write=write, on_download=on_download)
         self.mmcv = wheel.parent.name
         self.remove_leftovers([mmcv])
+        if known:
+            self.write_stamp({})
         self.pip_install(self.label("mmcv"), "--no-deps", "--no-index", "--force-reinstall", wheel)
         self.verify([mmcv])
+        self.write_stamp({"mmcv": self.mmcv})  # now: after an interruption nobody could tell any more
         return True
 
-    def fits(self, known: str) -> bool:
+    def note_on_mmcv(self, asked: Operators | None) -> str:
+        """What to say of an mmcv that stays."""
+        if asked is not None and asked.note:
+            is_found = self.mmcv == self.key_of_mmcv(FOUND)
+            would = " kept as it is; compiled here, its operators would be" if is_found else " operators"
+            return f"{would} {asked.note} ..."
+        is_lesser = self.mmcv == self.key_of_mmcv("cpu") and self.probe["torch"]["cuda"] and has_gpu(os.environ)
+        if asked is None and is_lesser:
+            return " operators for the CPU alone (FORCE_CUDA=1 make env: for the GPUs here) ..."
+        return ""
+
+    def fits(self, known: str, asked: Operators | None) -> bool:
         """Whether the mmcv that is installed can stay.
 
         An mmcv for another build of torch may load and then compute nonsense. Which devices its operators are for
@@ -179,13 +208,15 @@ class Environment(State):
 
         Args:
             known: The key noted when it was installed; empty: somebody else installed it.
+            asked: The operators that the user asks for.
         """
+        # a GPU that is named and cannot be compiled for is no reason to compile for the CPU once more
+        if asked is not None and (asked.archs or asked_for(os.environ)[0]):
+            return known == self.key_of_mmcv(asked.kind)
         if not known:
             return self.runs(CHECK)
         if known == self.key_of_mmcv(FOUND):
             return True
-        if os.environ.get("FORCE_CUDA") or os.environ.get("TORCH_CUDA_ARCH_LIST"):
-            return known == self.key_of_mmcv(choose_operators(self.probe).kind)
         return known.startswith(self.key_of_mmcv(""))
 
     def install_plugin(self) -> bool:
@@ -207,7 +238,5 @@ class Environment(State):
         if not self.steps.changed and self.stamp() == stamp:
             return False
         run([self.python, "-I", CHECK, "mmengine", "mmdist"], self.logs / "imports.log", "imports")
-        temporary = self.stamp_file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(stamp), encoding="utf-8")
-        temporary.replace(self.stamp_file)
+        self.write_stamp(stamp)
         return True
