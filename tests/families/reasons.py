@@ -1,0 +1,155 @@
+"""The closed list of reasons why a family, a pair or a method is refused; each is a predicate over facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from families.facts import Facts
+
+TASKS = {"BaseDetector", "BaseSegmentor", "ImageClassifier"}
+OTHER_TASKS = {"BaseMOTModel", "DepthEstimator"}
+SEVERAL = {"SemiBaseDetector", "KnowledgeDistillationSingleStageDetector", "LAD"}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something is refused.
+
+    Args:
+        key (str): Its name in results and tests.
+        text (str): For readers.
+        holds (Callable): Takes the facts.
+    """
+
+    key: str
+    text: str
+    holds: Callable[[Facts], bool]
+
+
+def _family(name: str) -> Callable[[Facts], bool]:
+    return lambda facts: bool(facts["family"][name])
+
+
+# Why a family cannot be built, or run, at all.
+WHOLE = [
+    Reason(
+        "task",
+        "Not a detector, segmenter or classifier.",
+        lambda facts: not TASKS & set(facts["family"]["bases"]) or bool(OTHER_TASKS & set(facts["family"]["bases"])),
+    ),
+    Reason(
+        "several networks",
+        "An arrangement of several networks that trains in its own way.",
+        lambda facts: bool(SEVERAL & set(facts["family"]["bases"])),
+    ),
+    Reason("package", "Needs a package that is not installed here.", _family("packages")),
+    Reason("download", "Reads text, with a language model that has to be downloaded.", _family("text")),
+    Reason("operator", "Has an operator of MMCV that runs on GPUs alone.", _family("operators")),
+    Reason("headless", "A backbone without a head.", _family("headless")),
+    Reason(
+        "proposals",
+        "Its own training takes regions from files, which another model has proposed.",
+        lambda facts: "FastRCNN" in facts["family"]["bases"],
+    ),
+]
+
+
+def _either(test: Callable[[Facts], bool]) -> Callable[[Facts], bool]:
+    return lambda facts: any(test(facts[side]) for side in ("student", "teacher"))
+
+
+def _differ(name: str) -> Callable[[Facts], bool]:
+    return lambda facts: facts["student"][name] != facts["teacher"][name]
+
+
+def _unrelated(facts: Facts) -> bool:
+    """Neither head inherits from the other, and they do not ask the same question of the same anchors."""
+    student, teacher = facts["student"], facts["teacher"]
+    if student["head"][0] in teacher["head"] or teacher["head"][0] in student["head"]:
+        return False
+    asked = all(side["loss"] and not side["objectness"] for side in (student, teacher))
+    return not asked or student["priors"] != teacher["priors"]
+
+
+def _sizes(facts: Facts) -> bool:
+    return [shape[2:] for shape in facts["student"]["scores"]] != [shape[2:] for shape in facts["teacher"]["scores"]]
+
+
+# Why class scores are not compared, in the order in which they are asked.
+SCORES = [
+    Reason("queries", "Scores of queries have no counterpart in another model.", _either(lambda s: s["queries"])),
+    Reason(
+        "masks",
+        "A head of masks alone, whose scores no box or anchor has.",
+        _either(lambda s: not s["boxes"] and s["task"] == "detection"),
+    ),
+    Reason("context", "Its box head looks at more than the features of a region.", _either(lambda s: s["context"])),
+    Reason(
+        "several anchors",
+        "Softmax scores of several anchors stand in one position.",
+        _either(lambda s: not s["sigmoid"] and s["per_position"] > 1),
+    ),
+    Reason("no map", "No layer returns a map of its class scores.", _either(lambda s: not s["scores"])),
+    Reason("kinds", "One is a one-stage detector, the other has two stages.", _differ("kind")),
+    Reason(
+        "classes",
+        "They tell different numbers of classes apart.",
+        lambda f: _differ("classes")(f) or _differ("channels")(f),
+    ),
+    Reason("question", "Classes compete in one (softmax), and not in the other (sigmoid).", _differ("sigmoid")),
+    Reason("heads", "The scores of the two heads mean different things.", _unrelated),
+    Reason("anchors", "Their anchors differ.", lambda f: _differ("per_position")(f) or _differ("base_anchors")(f)),
+    Reason("levels", "Their levels have different sizes.", _sizes),
+]
+
+
+def _no_maps(facts: Facts) -> bool:
+    """Neither side lacks maps, and the pyramids of detectors have a size in common."""
+    sides = [[tuple(shape[2:]) for shape in facts[side]["maps"]] for side in ("student", "teacher")]
+    if not all(sides):
+        return True
+    return facts["student"]["task"] == "detection" and not set(sides[0]) & set(sides[1])
+
+
+def _not_competing(facts: Facts) -> bool:
+    student = facts["student"]
+    return student["channels"] == 1 or (student["sigmoid"] and student["kind"] != "one-stage detector")
+
+
+def _trial(name: str) -> Callable[[Facts], bool]:
+    return lambda facts: bool(facts["trials"][name])
+
+
+MAPS = [Reason("maps", "They have no feature maps of one size in common.", _no_maps)]
+COMPETING = [Reason("competing", "Each class is a question of its own; several can be true.", _not_competing)]
+LABELS = [Reason("labels", "Its loss takes no label for each position.", lambda facts: not facts["student"]["labels"])]
+WEIGHTS = [Reason("weights", "Its task loss takes no weight a row, or is called with other rows.", _trial("rdd"))]
+REGIONS = [Reason("regions", "Its classifier does not answer for parts of a map.", _trial("sdd"))]
+DETECTORS = [Reason("other task", "The method is for detectors.", lambda f: f["student"]["task"] != "detection")]
+SEGMENTERS = [Reason("other task", "The method is for segmenters.", lambda f: f["student"]["task"] != "segmentation")]
+METHODS = {
+    "kd": SCORES,
+    "dkd": [*SCORES, *COMPETING, *LABELS],
+    "nkd": [*SCORES, *COMPETING, *LABELS],
+    "dist": SCORES,
+    "distplus": [*SCORES, *MAPS],
+    "rdd": [*SCORES, *WEIGHTS],
+    "rdd-dist": [*SCORES, *WEIGHTS],
+    "sdd": [*SCORES, *REGIONS, *COMPETING, *LABELS],
+    "dckd": [*SCORES, *COMPETING, *LABELS],
+    "cwd": [*SEGMENTERS, *SCORES],
+    "pkd": [*DETECTORS, *MAPS],
+    "mimic": MAPS,
+}
+UNKNOWN = "unknown"
+
+
+def reason_of(method: str, facts: Facts) -> str:
+    """The first reason of a method that holds; ``unknown``: none of the list."""
+    return next((reason.key for reason in METHODS[method] if reason.holds(facts)), UNKNOWN)
+
+
+def reason_of_all(facts: Facts) -> str:
+    """The first reason that a family cannot be tried at all."""
+    return next((reason.key for reason in WHOLE if reason.holds(facts)), UNKNOWN)

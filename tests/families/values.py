@@ -1,0 +1,168 @@
+"""What a written config records, and what the models' own predictions are made of: compared on two images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from inspect import BoundArguments, signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mmdist.engine.config import load_config
+from mmdist.engine.new.dry import pictures, seed
+from mmdist.engine.new.input_sizes import resized
+from mmdist.engine.new.load import without_weights
+from mmdist.engine.new.pair import Pair
+from mmdist.engine.new.passes import Batch, as_in_training, given, randomise, reached
+from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, Side
+from mmdist.models.builder import load_model_config
+
+Mapping = dict[str, Any]
+
+
+def deviations(config: Path, pair: Pair) -> dict[str, float]:
+    """How far recorded class scores are from what ``predict`` decides with.
+
+    Args:
+        config (Path): A written config that compares class scores.
+        pair (Pair): What it was written from.
+
+    Returns:
+        dict[str, float]: By side, the largest difference, in units of the largest score where that is above 1.
+    """
+    cfg = load_config(str(config), "-o")
+    model = cfg.model
+    model.architecture = without_weights(model.architecture)
+    model.teacher = without_weights(load_model_config(model.teacher, "model.teacher"))
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), torch.no_grad():
+        seed()
+        algorithm = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **model, "random_teacher": True})
+        # Each model's own preprocessing; a classifier's Mixup is drawn anew in every call, and only in training.
+        training = pair.student.kind != CLASSIFIER
+        parts = {"student": algorithm.student, "teacher": algorithm.teacher}
+        batches = {
+            name: part.data_preprocessor(pictures(pair.cfg, part, pair.tried), training=training)
+            for name, part in parts.items()
+        }
+        batches["teacher"] = resized(batches["teacher"], pair.teacher_size)
+        for part in parts.values():
+            randomise(part, batches["student"])
+        records, rois = _records(algorithm, pair, batches["student"])
+        found = {}
+        for side in (pair.student, pair.teacher):
+            own = Side(side.name, parts[side.name], side.task, side.input_shape, side.kind)
+            expected = _decided(own, batches[side.name], rois)
+            spots = [records[side.name][spot.source, spot.what, spot.record_idx, spot.data_idx] for spot in side.logits]
+            found[side.name] = _difference(own, spots, expected)
+    return found
+
+
+def _records(algorithm: Any, pair: Pair, batch: Batch) -> tuple[dict[str, dict[tuple, Tensor]], list[Tensor]]:
+    """Everything that the config's losses would compare in one training pass, and the regions of its box head."""
+    distiller = algorithm.distiller
+    found: dict[str, dict[tuple, Tensor]] = {"student": {}, "teacher": {}}
+    rois: list[Tensor] = []
+
+    def collect() -> dict[str, Tensor]:
+        for mappings in distiller.loss_forward_mappings.values():
+            for mapping in mappings.values():
+                side = "student" if mapping["from_student"] else "teacher"
+                recorder = getattr(distiller, f"{side}_recorders").get_recorder(mapping["recorder"])
+                record, data = mapping.get("record_idx", 0), mapping.get("data_idx")
+                what = "inputs" if "Inputs" in type(recorder).__name__ else getattr(recorder, "what", "outputs")
+                found[side][recorder.source, what, record, data] = recorder.get_record_data(record, data)
+        return {}
+
+    distiller.compute_distill_losses = collect
+    algorithm._teacher.own_numbers = lambda *args: nullcontext()
+    with (
+        as_in_training(algorithm.student),
+        _seeded(algorithm.student, algorithm.teacher),
+        _noted(pair, algorithm, rois),
+    ):
+        algorithm.teacher.eval()
+        algorithm(**given(batch), mode="loss")
+    return found, rois
+
+
+@contextmanager
+def _noted(pair: Pair, algorithm: Any, rois: list[Tensor]) -> Iterator[None]:
+    head = getattr(algorithm.student, "roi_head", None)
+    if head is None:
+        yield
+        return
+    original = head._bbox_forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        rois.append(kwargs.get("rois", args[-1]))
+        return original(*args, **kwargs)
+
+    vars(head)["_bbox_forward"] = forward
+    try:
+        yield
+    finally:
+        del vars(head)["_bbox_forward"]
+
+
+@contextmanager
+def _seeded(*models: nn.Module) -> Iterator[None]:
+    """Heads that draw random numbers draw the same in each pass."""
+    handles = [model.backbone.register_forward_pre_hook(lambda *_: seed()) for model in models]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _decided(side: Side, batch: Batch, rois: list[Tensor]) -> list[Tensor]:
+    model = side.model
+    model.eval()
+    with _seeded(model):
+        if side.kind == CLASSIFIER:
+            predicted = model(**given(batch), mode="predict")
+            return [torch.stack([sample.pred_score for sample in predicted])]
+        if side.kind == SEGMENTER:
+            predicted = model(**given(batch), mode="predict")
+            return [torch.stack([sample.seg_logits.data for sample in predicted])]
+        if side.kind == DENSE:
+            return list(reached(model, batch, model.bbox_head, "predict_by_feat"))
+        return [_scores_of_regions(model, batch, rois[0])]
+
+
+def _scores_of_regions(model: Any, batch: Batch, rois: Tensor) -> Tensor:
+    """The class scores that the box head gives these regions, run as the model's prediction first runs it."""
+    head = model.roi_head
+    forward = head._bbox_forward
+    calls: list[BoundArguments] = []
+
+    def note(*args: Any, **kwargs: Any) -> Any:
+        calls.append(signature(forward).bind(*args, **kwargs))
+        return forward(*args, **kwargs)
+
+    vars(head)["_bbox_forward"] = note
+    try:
+        model(**given(batch), mode="predict")
+    finally:
+        del vars(head)["_bbox_forward"]
+    calls[0].arguments["rois"] = rois
+    return forward(*calls[0].args, **calls[0].kwargs)["cls_score"]
+
+
+def _difference(side: Side, recorded: list[Tensor], decided: list[Tensor]) -> float:
+    assert len(recorded) == len(decided), (len(recorded), len(decided))
+    worst = 0.0
+    for value, level in zip(recorded, decided, strict=True):
+        if side.kind == SEGMENTER:
+            head = side.model.decode_head
+            head = head[-1] if isinstance(head, nn.ModuleList) else head
+            value = interpolate(value, level.shape[2:], mode="bilinear", align_corners=head.align_corners)
+        forms = [value, value.sigmoid(), value.softmax(1)]
+        scale = max(1.0, float(level.abs().max()))
+        worst = max(worst, min(float((form - level).abs().max()) for form in forms) / scale)
+    return worst
