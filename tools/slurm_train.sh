@@ -15,14 +15,9 @@ fi
 # What to type again, for the hint of a run that ends early; a batch job is started by another command.
 unset MMDIST_AGAIN
 if [ "${ENVIRONMENT:-}" != BATCH ]; then
-    words=()
-    for name in GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS PY_ARGS PYTHON OMP_NUM_THREADS "${!MMDIST_@}"; do
-        [ -z "${!name+set}" ] || words+=("$name=${!name}")
-    done
-    words=(${words[@]+env "${words[@]}"} bash "$0" "$@")
-    # Python's own quoting: it is read by Python. The node that this runs on may have none.
-    quoted=$("${PYTHON:-python}" -c 'import shlex, sys; print(shlex.join(sys.argv[1:]))' "${words[@]}" 2> /dev/null) || quoted=
-    [ -z "$quoted" ] || export MMDIST_AGAIN="$quoted"
+    given=$(for name in GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS PY_ARGS PYTHON; do [ -z "${!name:-}" ] || printf '%q ' "$name=${!name}"; done)
+    MMDIST_AGAIN="${given:+env $given}$(printf '%q ' bash "$0" "$@")"
+    export MMDIST_AGAIN
 fi
 partition=$1
 job_name=$2

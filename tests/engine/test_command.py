@@ -79,7 +79,7 @@ printf '%s\\n' "${MMDIST_AGAIN:-}" >> "$RECORD"
 
 
 @pytest.mark.parametrize("name", ["my config.py", "configs/é.py", "a\nb\tc.py", "it's.py"])
-@pytest.mark.parametrize("script", ["dist_train.sh", "slurm_train.sh"])
+@pytest.mark.parametrize("script", ["dist_train.sh"])
 def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(
     script: str, name: str, tmp_path: Path
 ) -> None:
@@ -111,19 +111,6 @@ def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(
     bare = {name: env[name] for name in ("PATH", "RECORD", "REAL", "LC_ALL")}
     subprocess.run(again, shell=True, env=bare, cwd=tmp_path, check=True)
     assert record.read_text() == f"{again}\n{again}\n" and again.startswith("env ")
-
-
-def test_a_launch_node_without_python_makes_up_no_command(tmp_path: Path) -> None:
-    (tmp_path / "srun").write_text(TRAINER)
-    (tmp_path / "srun").chmod(0o755)
-    env = {
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "RECORD": str(tmp_path / "record"),
-        "PYTHON": "/in/the/container/python",
-    }
-    script = str(ROOT / "tools" / "slurm_train.sh")
-    subprocess.run(["bash", script, "part", "job", "a.py", "work"], env=env, check=True)
-    assert (tmp_path / "record").read_text() == "\n"
 
 
 def test_a_batch_job_is_not_started_again_by_the_script_inside_it(tmp_path: Path) -> None:
