@@ -1,11 +1,13 @@
-"""MMRazor's losses want maps that are contiguous in memory.
+"""MMRazor's losses and MMCV's operators want maps that are contiguous in memory.
 
-Reason: they take ``view`` of what was recorded. Convolutions answer a map in the
-channels-last layout with one in the same layout, as behind a transformer's
+Reason: the losses take ``view`` of what was recorded. Convolutions answer a map in
+the channels-last layout with one in the same layout, as behind a transformer's
 backbone (SegFormer) or in a model that was moved to channels-last, and ``view``
 then fails: "view size is not compatible with input tensor's size and stride".
+MMCV's RoIAlign reads such a map, and ModulatedDeformConv2d such offsets, as if
+they were contiguous, and returns other values without a word; other operators fail.
 
-Window: every mmrazor. A copy is made of such maps alone.
+Window: every mmrazor and mmcv. A copy is made of such maps alone.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
 
 NUMBER = 10
 NAME = "maps in channels-last layout"
-REASON = "MMRazor's losses fail: 'view size is not compatible with input tensor's size and stride'"
-WINDOW = "mmrazor"
+REASON = "MMRazor's losses fail on them, and MMCV's operators read them in the wrong order"
+WINDOW = "mmrazor, mmcv"
 WHEN = "mmdist's algorithms"
+
+PACKAGES = ("mmrazor.", "mmcv.ops.")
 
 
 def needed() -> bool:
-    """Whether there is an MMRazor."""
+    """Whether there is an MMRazor, without which there is no algorithm of mmdist's."""
     return versions.installed("mmrazor") is not None
 
 
@@ -38,11 +42,11 @@ def apply() -> None:
     """Nothing to do for the process as a whole."""
 
 
-def give_contiguous_maps(losses: nn.Module) -> list[str]:
-    """Hand MMRazor's losses their tensors in contiguous form.
+def give_contiguous_maps(model: nn.Module) -> list[str]:
+    """Hand MMRazor's losses and MMCV's operators their tensors in contiguous form.
 
     Args:
-        losses (nn.Module): A loss, or what holds several; those of other packages stay as they are.
+        model (nn.Module): A module, or what holds several; those of other packages stay as they are.
 
     Returns:
         list[str]: Names of the modules that were changed, as in ``named_modules`` (the module itself is ``''``).
@@ -53,14 +57,14 @@ def give_contiguous_maps(losses: nn.Module) -> list[str]:
         []
     """
     changed = []
-    for name, loss in losses.named_modules():
-        if type(loss).__module__.startswith("mmrazor.") and _contiguous not in loss._forward_pre_hooks.values():
-            loss.register_forward_pre_hook(_contiguous, with_kwargs=True)
+    for name, module in model.named_modules():
+        if type(module).__module__.startswith(PACKAGES) and _contiguous not in module._forward_pre_hooks.values():
+            module.register_forward_pre_hook(_contiguous, with_kwargs=True)
             changed.append(name)
     return changed
 
 
-def _contiguous(_loss: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+def _contiguous(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
     return tuple(map(_copied, args)), {name: _copied(value) for name, value in kwargs.items()}
 
 

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from mmcv.ops import ModulatedDeformConv2d, RoIAlign
 from mmrazor.models.losses import ChannelWiseDivergence, PKDLoss
 from torch import Tensor, nn
 
@@ -59,3 +60,32 @@ def test_a_loss_with_the_fix_can_be_copied_and_pickled() -> None:
     give_contiguous_maps(loss)
     for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         assert other(*maps()).isfinite()
+
+
+ROIS = torch.tensor([[0.0, 0, 0, 5, 3], [1, 1, 0, 4, 3]])
+OPERATORS = {
+    "roi_align": (lambda: RoIAlign(2), lambda: (torch.rand(2, 5, 4, 6), ROIS)),
+    "offsets": (
+        lambda: ModulatedDeformConv2d(5, 3, 3, padding=1),
+        lambda: (torch.rand(2, 5, 4, 6), torch.randn(2, 18, 4, 6), torch.rand(2, 9, 4, 6)),
+    ),
+}
+
+
+def channels_last(tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    return [tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor for tensor in tensors]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_of_mmcv_computes_the_same_in_any_layout(name: str) -> None:
+    make, inputs = OPERATORS[name]
+    operator, given = make(), inputs()
+    expected = operator(*given)
+    assert give_contiguous_maps(operator) == [""]
+    torch.testing.assert_close(operator(*channels_last(given)), expected)
+
+
+def test_roi_align_reads_a_channels_last_map_wrongly_without_the_fix() -> None:
+    make, inputs = OPERATORS["roi_align"]
+    given = inputs()
+    assert not torch.allclose(make()(*channels_last(given)), make()(*given))

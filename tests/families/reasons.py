@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from families.facts import Facts
 
+from mmdist.engine.new.sides import DENSE
+
 TASKS = {"BaseDetector", "BaseSegmentor", "ImageClassifier"}
 OTHER_TASKS = {"BaseMOTModel", "DepthEstimator"}
 SEVERAL = {"SemiBaseDetector", "KnowledgeDistillationSingleStageDetector", "LAD"}
@@ -63,6 +65,11 @@ def _differ(name: str) -> Callable[[Facts], bool]:
     return lambda facts: facts["student"][name] != facts["teacher"][name]
 
 
+def _dense(test: Callable[[Facts], bool]) -> Callable[[Facts], bool]:
+    """Of one-stage detectors alone, whose scores belong to anchors or points of levels."""
+    return lambda facts: all(facts[side]["kind"] == DENSE for side in ("student", "teacher")) and test(facts)
+
+
 def _unrelated(facts: Facts) -> bool:
     """Neither head inherits from the other, and they do not ask the same question of the same anchors."""
     student, teacher = facts["student"], facts["teacher"]
@@ -98,9 +105,13 @@ SCORES = [
         lambda f: _differ("classes")(f) or _differ("channels")(f),
     ),
     Reason("question", "Classes compete in one (softmax), and not in the other (sigmoid).", _differ("sigmoid")),
-    Reason("heads", "The scores of the two heads mean different things.", _unrelated),
-    Reason("anchors", "Their anchors differ.", lambda f: _differ("per_position")(f) or _differ("base_anchors")(f)),
-    Reason("levels", "Their levels have different sizes.", _sizes),
+    Reason("heads", "The scores of the two heads mean different things.", _dense(_unrelated)),
+    Reason(
+        "anchors",
+        "Their anchors differ.",
+        _dense(lambda f: any(_differ(n)(f) for n in ("per_position", "base_anchors"))),
+    ),
+    Reason("levels", "Their levels have different sizes.", _dense(_sizes)),
 ]
 
 

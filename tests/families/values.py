@@ -18,8 +18,9 @@ from mmdist.engine.new.dry import pictures, seed
 from mmdist.engine.new.input_sizes import resized
 from mmdist.engine.new.load import without_weights
 from mmdist.engine.new.pair import Pair
-from mmdist.engine.new.passes import Batch, as_in_training, given, randomise, reached
+from mmdist.engine.new.passes import Batch, given, randomise, reached
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, Side
+from mmdist.models.algorithms.modes import as_in_training
 from mmdist.models.builder import load_model_config
 
 Mapping = dict[str, Any]

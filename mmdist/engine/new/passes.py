@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -14,11 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.engine.new.dry import seed
 from mmdist.engine.new.sides import Side, Spot
+from mmdist.models.algorithms.modes import as_in_training, evaluating
 from mmdist.models.algorithms.teacher import Teacher
 
 Batch = dict[str, Any]
 NOISE = 0.02
-PARTS = ("backbone", "neck", "decode_head", "auxiliary_head", "bbox_head", "mask_head", "rpn_head", "roi_head", "head")
 
 
 class _SeededTeacher(Teacher):
@@ -58,21 +58,6 @@ def randomise(model: nn.Module, batch: Batch) -> None:
         norm.momentum = momentum
 
 
-@contextmanager
-def as_in_training(model: nn.Module) -> Iterator[None]:
-    """Inside, backbone and heads take their way of training, and norms and dropout compute as in inference."""
-    model.eval()
-    for name in PARTS:
-        part = getattr(model, name, None)
-        for module in part if isinstance(part, nn.ModuleList) else [part]:
-            if isinstance(module, nn.Module):
-                module.training = True
-    try:
-        yield
-    finally:
-        model.eval()
-
-
 def recorders(model: nn.Module, spots: Sequence[Spot]) -> tuple[RecorderManager, list[str]]:
     """Recorders of these spots, which listen to a model, and the name of each spot's."""
     configs: dict[str, dict] = {}
@@ -108,16 +93,10 @@ def recorded(side: Side, batch: Batch, spots: Sequence[Spot], *, training: bool 
         passed = given(batch)
         _SeededTeacher(model).record(manager, passed["inputs"], passed["data_samples"], whole=True)
     else:
-        with as_in_training(model) if training else _evaluation(model), manager:
+        with as_in_training(model) if training else evaluating(model), manager:
             model(**given(batch), mode="loss")
     found = zip(spots, names, strict=True)
     return [manager.get_recorder(name).get_record_data(spot.record_idx, spot.data_idx) for spot, name in found]
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    model.eval()
-    yield
 
 
 @torch.no_grad()

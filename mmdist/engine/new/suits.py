@@ -10,9 +10,10 @@ from mmdist.engine.new.classifiers import why_not_regions
 from mmdist.engine.new.detectors import why_not_rois
 from mmdist.engine.new.input_sizes import resized
 from mmdist.engine.new.pair import Pair
-from mmdist.engine.new.passes import as_in_training, given
+from mmdist.engine.new.passes import given
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TASKS, TWO_STAGE
 from mmdist.errors import MMDistError
+from mmdist.models.algorithms.modes import as_in_training
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.teacher import Teacher
 from mmdist.models.weightings import RDDWeighting

@@ -78,13 +78,13 @@ class FusedNorms:
         """
         sources = tuple(sources)
         names = {module: name for name, module in self.model.named_modules()}
+        found, tried = followed(self.model, run)
         pairs = [
-            pair
-            for pair in followed(self.model, run)
-            if not any(under(source, names[module]) for source in sources for module in pair)
+            pair for pair in found if not any(under(source, names[module]) for source in sources for module in pair)
         ]
         held = {pair.convolution for pair in pairs}
-        lone = [module for module in self.model.modules() if module not in held and _is_convolution(module)]
+        # What the trial does not run, such as a box head, is not known to bear maps in another order.
+        lone = [module for module in tried if module not in held and _is_convolution(module)]
         self.packs = self.packs and bool(pairs) and exchangeable(pairs, lone, run, packs=True)
         self.lone = lone if self.packs else []
         self.pairs = pairs if self.packs or (pairs and exchangeable(pairs, [], run, packs=False)) else []
@@ -122,8 +122,12 @@ class FusedNorms:
             self.pairs, self._forwards, self._witnesses = [], {}, []
 
 
-def followed(model: nn.Module, run: Run) -> list[Pair]:
-    """The frozen convolutions and norms of which the one was always, and by the other alone, followed in a run."""
+def followed(model: nn.Module, run: Run) -> tuple[list[Pair], list[nn.Module]]:
+    """The frozen convolutions and norms of which the one was always, and by the other alone, followed in a run.
+
+    Returns:
+        tuple[list[Pair], list[nn.Module]]: These pairs, and all frozen convolutions and norms that the run called.
+    """
     fired: Counter[nn.Module] = Counter()
     met: Counter[Pair] = Counter()
     made: dict[int, tuple[nn.Module, weakref.ref, int]] = {}
@@ -146,7 +150,7 @@ def followed(model: nn.Module, run: Run) -> list[Pair]:
         for hook in hooks:
             hook.remove()
     # a convolution that several norms share fires oftener than it meets one of them
-    return [pair for pair, times in met.items() if all(fired[module] == times for module in pair)]
+    return [pair for pair, times in met.items() if all(fired[module] == times for module in pair)], list(fired)
 
 
 def exchangeable(pairs: Iterable[Pair], lone: Iterable[nn.Module], run: Run, *, packs: bool) -> bool:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdist.compat.inplace import disable_inplace
 from mmdist.errors import ConfigError
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.input_size import declared_size
+from mmdist.models.algorithms.modes import as_in_training, evaluating
 from mmdist.models.algorithms.passes import ROI_HEAD, forward_features
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.records import silent
 from mmdist.models.algorithms.watch import noted_versions, watchable
 from mmdist.models.input_channels import input_channels
 from mmdist.models.recorders.owners import tensors
-from mmdist.models.roi_context import context_heads
 
-HEADS = ("decode_head", "auxiliary_head", "bbox_head", "mask_head", "head")
 SIDE = 64  # pixels of the picture, where the model does not say
 
 
@@ -88,8 +87,6 @@ def find_fusible(norms: FusedNorms, recorders: RecorderManager, size: tuple[int,
     sources = [recorder.source for recorder in recorders.recorders.values()]
     if not watchable(recorders) or not any(isinstance(module, _BatchNorm) for module in model.modules()):
         return
-    if hasattr(getattr(model, ROI_HEAD, None), "_bbox_forward") and context_heads(model.roi_head):
-        return  # SCNet's box head was seen to answer differently; nothing of it runs in this trial
     picture = torch.rand_like(_picture(model, size).expand(2, -1, -1, -1))  # two, as in a batch, whose order matters
 
     def features() -> Any:
@@ -128,28 +125,12 @@ def probe(
         model (BaseModel): The student or the teacher.
         recorders (RecorderManager): Prepared for it, all watchable.
         size (tuple[int, int], optional): Height and width of the picture; None: those that the model says, or small.
-        heads_train (bool): Whether the heads take their way of training; norms and dropout never do.
+        heads_train (bool): Whether backbone and heads take their way of training; norms and dropout never do.
 
     Returns:
         list[tuple[Tensor, int]]: The recorded tensors and the versions that they were recorded in.
     """
     sources = [recorder.source for recorder in recorders.recorders.values()]
-    with _evaluation(model, HEADS if heads_train else ()), recorders, noted_versions(recorders) as noted:
+    with as_in_training(model) if heads_train else evaluating(model), recorders, noted_versions(recorders) as noted:
         forward_features(model, _picture(model, size), None, sources)
     return noted
-
-
-@contextmanager
-def _evaluation(model: nn.Module, training: Sequence[str] = ()) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    for name in training:
-        part = getattr(model, name, None)
-        for module in part if isinstance(part, nn.ModuleList) else [part]:
-            if isinstance(module, nn.Module):
-                module.training = True
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

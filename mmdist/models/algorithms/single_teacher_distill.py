@@ -132,7 +132,8 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
             self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
         refuse_shared(self.student, model, trained=teacher_trainable)
-        give_contiguous_maps(self.distiller)
+        for part in (self.distiller, model):
+            give_contiguous_maps(part)
         if not teacher_trainable:
             model.requires_grad_(False).eval()
         if teacher_trainable:

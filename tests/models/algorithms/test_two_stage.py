@@ -103,3 +103,19 @@ def test_scores_of_the_proposals_and_of_the_regions_can_be_compared_together():
     for _ in range(3):
         found = model(**model.data_preprocessor(detector_batch(), training=True), mode="loss")
         assert found["distill.loss_rpn"] > 0 and found["distill.loss_boxes"] > 0
+
+
+def teachers_scores(**changes):
+    """Of the same models, images and regions."""
+    torch.manual_seed(0)
+    model = two_stage(random_teacher=True, **changes)
+    found = []
+    model.teacher.roi_head.bbox_head.fc_cls.register_forward_hook(lambda module, args, output: found.append(output))
+    torch.manual_seed(1)
+    losses(model, detector_batch())
+    return found[-1]
+
+
+@pytest.mark.parametrize("option", [dict(teacher_channels_last=True), dict(teacher_fuse_conv_bn=False)], ids=str)
+def test_how_the_teacher_computes_does_not_change_its_class_scores(option):
+    torch.testing.assert_close(teachers_scores(**option), teachers_scores(), rtol=1e-4, atol=1e-5)
