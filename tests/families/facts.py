@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmdist.engine.new.dry import pictures
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TWO_STAGE, Side
 
@@ -23,11 +24,12 @@ HEADS = ("head", "decode_head", "bbox_head", "roi_head", "mask_head", "panoptic_
 WORDS = ("language_model", "lang_model_name", "tokenizer", "text_encoder")  # of models that read text
 
 
-def of_config(path: str) -> Facts:
-    """What a plain config says, before anything is built.
+def of_config(path: str, size: tuple[int, int]) -> Facts:
+    """What a plain config says, and whether the model that it describes trains by itself.
 
     Args:
         path (str): Its file.
+        size (tuple[int, int]): Height and width of the images.
     """
     cfg = Config.fromfile(path)
     model = cfg.model.to_dict()
@@ -39,8 +41,20 @@ def of_config(path: str) -> Facts:
         "headless": not any(model.get(name) for name in HEADS),
         "text": any(_has(model, word) for word in WORDS),
         "packages": sorted(name for kind, name in PACKAGES.items() if kind in types and find_spec(name) is None),
+        "trains": trains(cfg, size),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }
+
+
+def trains(cfg: Config, size: tuple[int, int]) -> bool:
+    """Whether a plain model can be built and gives losses, without any part of a distillation."""
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model).train()
+            model(**model.data_preprocessor(pictures(cfg, model, size), training=True), mode="loss")
+    except Exception:  # whatever a library's model raises
+        return False
+    return True
 
 
 def of_pair(pair: Pair) -> Facts:

@@ -9,7 +9,7 @@ from typing import Any
 
 from families import facts
 from families.catalogue import PARTNERS, Family
-from families.reasons import reason_of, reason_of_all
+from families.reasons import UNKNOWN, reason_of, reason_of_all
 from families.values import deviations
 from helpers.shrunk_configs import write_shrunk
 from mmengine.config import Config
@@ -34,6 +34,7 @@ class Outcome:
         refused (dict[str, str]): The others, and the keys of their reasons.
         whole (str): The key of the reason why the pair as a whole is refused; empty: it is not.
         said (str): What mmdist said of the pair as a whole.
+        denied (dict[str, str]): Methods that work although a reason holds: none.
         values (dict[str, float]): The largest deviation of recorded from decided class scores, by side.
         seconds (float): How long it took.
     """
@@ -42,6 +43,7 @@ class Outcome:
     refused: dict[str, str] = field(default_factory=dict)
     whole: str = ""
     said: str = ""
+    denied: dict[str, str] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -66,7 +68,7 @@ def try_family(family: Family, arrangement: str, folder: Path) -> Outcome:
         student, teacher = (own, partner) if arrangement == "student" else (partner, own)
     outcome = try_pair(student, teacher, family.size)
     if outcome.said:
-        outcome.whole = reason_of_all({"family": facts.of_config(str(own))})
+        outcome.whole = reason_of_all({"family": facts.of_config(str(own), family.size)})
     outcome.seconds = time.monotonic() - start
     return outcome
 
@@ -112,6 +114,9 @@ def try_pair(student: Path, teacher: Path, size: tuple[int, int]) -> Outcome:
             path.write_text(config_text(wire(pair, name), name, path, str(student), str(teacher), None, None))
             try_out(path, pair.tried)
             outcome.works.append(name)
+            reason = reason_of(name, found)
+            if reason != UNKNOWN:
+                outcome.denied[name] = reason
             if name == "kd":  # whose scores every other method compares too
                 outcome.values = deviations(path, pair)
     return outcome

@@ -54,6 +54,7 @@ WHOLE = [
         "Its own training takes regions from files, which another model has proposed.",
         lambda facts: "FastRCNN" in facts["family"]["bases"],
     ),
+    Reason("own training", "Its own training fails on the random images.", lambda facts: not facts["family"]["trains"]),
 ]
 
 

@@ -23,7 +23,7 @@ from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, Side
 from mmdist.models.algorithms.modes import as_in_training
 from mmdist.models.builder import load_model_config
 
-Mapping = dict[str, Any]
+FUSED = "teacher, norms fused"  # in another order of sums
 
 
 def deviations(config: Path, pair: Pair) -> dict[str, float]:
@@ -34,15 +34,22 @@ def deviations(config: Path, pair: Pair) -> dict[str, float]:
         pair (Pair): What it was written from.
 
     Returns:
-        dict[str, float]: By side, the largest difference, in units of the largest score where that is above 1.
+        dict[str, float]: By side, and for the teacher as it runs by default too, with its norms fused: the largest
+            difference, in units of the largest score where that is above 1.
     """
+    plain = _deviations(config, pair, fused=False)
+    return {**plain, FUSED: _deviations(config, pair, fused=True)["teacher"]}
+
+
+def _deviations(config: Path, pair: Pair, *, fused: bool) -> dict[str, float]:
     cfg = load_config(str(config), "-o")
     model = cfg.model
     model.architecture = without_weights(model.architecture)
     model.teacher = without_weights(load_model_config(model.teacher, "model.teacher"))
+    model.update(random_teacher=True, teacher_fuse_conv_bn=fused)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), torch.no_grad():
         seed()
-        algorithm = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **model, "random_teacher": True})
+        algorithm = MODELS.build({"data_preprocessor": cfg.get("data_preprocessor"), **model})
         # Each model's own preprocessing; a classifier's Mixup is drawn anew in every call, and only in training.
         training = pair.student.kind != CLASSIFIER
         parts = {"student": algorithm.student, "teacher": algorithm.teacher}

@@ -47,6 +47,7 @@ SMALLEST = {  # of transformers: the arch, and the channels that a head is then 
     "VisionTransformer": ("deit-tiny", 192),
     "BEiTViT": ("deit-tiny", 192),
     "RevVisionTransformer": ("deit-tiny", 384),
+    "MixMIMTransformer": (dict(embed_dims=32, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8]), 256),
     "MlpMixer": ("small", 512),
 }
 
