@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from benchmarks.accuracy.plan import Cell
 from mmdist.engine import atomic
+
+
+class Line(Protocol):
+    """A dataclass whose fields are the columns."""
+
+    __dataclass_fields__: Any
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where it stands in the file."""
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 
 @dataclass(frozen=True)
@@ -42,52 +57,47 @@ class Row:
     def cell(self) -> Cell:
         return Cell(self.task, self.purpose, self.method, self.seed, self.iterations, self.lr_factor)
 
+    @property
+    def place(self) -> tuple[str, str, int, str, int, float]:
+        return (self.task, self.purpose, self.seed, self.method, self.iterations, self.lr_factor)
+
 
 COLUMNS = [field.name for field in fields(Row)]
+# By a field's annotation, from what stands in the file.
+READERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": lambda text: float(text) if text else None,
+}
 
 
-def read(path: Path) -> list[Row]:
+def read(path: Path, kind: type[AnyLine] = Row) -> list[AnyLine]:
     """The file's rows; none where there is no file.
+
+    Args:
+        path (Path): The file.
+        kind (type): A dataclass whose fields are the columns. Defaults to ``Row``.
 
     Raises:
         ValueError: A line that is not one of ours.
     """
     if not path.exists():
         return []
+    readers = {field.name: READERS[str(field.type)] for field in fields(kind)}
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file)
-        if lines.fieldnames != COLUMNS:
-            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}, got {lines.fieldnames}")
-        return [_row(line) for line in lines]
+        if lines.fieldnames != list(readers):
+            raise ValueError(f"{path}: expected the columns {', '.join(readers)}, got {lines.fieldnames}")
+        return [kind(**{name: reader(line[name]) for name, reader in readers.items()}) for line in lines]
 
 
-def _row(line: dict[str, str]) -> Row:
-    return Row(
-        task=line["task"],
-        purpose=line["purpose"],
-        method=line["method"],
-        seed=int(line["seed"]),
-        iterations=int(line["iterations"]),
-        lr_factor=float(line["lr_factor"]),
-        metric=float(line["metric"]),
-        teacher_metric=float(line["teacher_metric"]) if line["teacher_metric"] else None,
-        iteration_ms=float(line["iteration_ms"]),
-        parameters=int(line["parameters"]),
-        finished=line["finished"],
-        torch=line["torch"],
-    )
-
-
-def _place(row: Row) -> tuple[str, str, int, str, int, float]:
-    return (row.task, row.purpose, row.seed, row.method, row.iterations, row.lr_factor)
-
-
-def write(path: Path, rows: list[Row]) -> None:
+def write(path: Path, rows: Sequence[Line], kind: type[Line] = Row) -> None:
     """Write the file, whole or not at all, in an order that does not depend on that of the trainings."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
-    for row in sorted(rows, key=_place):
+    for row in sorted(rows, key=lambda row: row.place):
         writer.writerow(asdict(row))
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(text.getvalue(), path)

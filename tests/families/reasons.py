@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from families.facts import Facts
 
@@ -129,6 +129,21 @@ def _not_competing(facts: Facts) -> bool:
     return student["channels"] == 1 or (student["sigmoid"] and student["kind"] != "one-stage detector")
 
 
+def _regions_not_competing(facts: Facts) -> bool:
+    """Regions of a segmenter's sigmoid scores are compared class by class; a detector's anyway."""
+    student = facts["student"]
+    return student["channels"] == 1 or (student["sigmoid"] and student["task"] == "classification")
+
+
+def _not_dense(reasons: list[Reason]) -> list[Reason]:
+    """Of one-stage detectors SDD compares what the teacher answers, not the labels."""
+
+    def asked(holds: Callable[[Facts], bool]) -> Callable[[Facts], bool]:
+        return lambda facts: facts["student"]["kind"] != DENSE and holds(facts)
+
+    return [replace(reason, holds=asked(reason.holds)) for reason in reasons]
+
+
 def _trial(name: str) -> Callable[[Facts], bool]:
     return lambda facts: bool(facts["trials"][name])
 
@@ -138,6 +153,7 @@ COMPETING = [Reason("competing", "Each class is a question of its own; several c
 LABELS = [Reason("labels", "Its loss takes no label for each position.", lambda facts: not facts["student"]["labels"])]
 WEIGHTS = [Reason("weights", "Its task loss takes no weight a row, or is called with other rows.", _trial("rdd"))]
 REGIONS = [Reason("regions", "Its classifier does not answer for parts of a map.", _trial("sdd"))]
+REGIONS_COMPETING = [replace(COMPETING[0], holds=_regions_not_competing)]
 DETECTORS = [Reason("other task", "The method is for detectors.", lambda f: f["student"]["task"] != "detection")]
 SEGMENTERS = [Reason("other task", "The method is for segmenters.", lambda f: f["student"]["task"] != "segmentation")]
 METHODS = {
@@ -148,7 +164,7 @@ METHODS = {
     "distplus": [*SCORES, *MAPS],
     "rdd": [*SCORES, *WEIGHTS],
     "rdd-dist": [*SCORES, *WEIGHTS],
-    "sdd": [*SCORES, *REGIONS, *COMPETING, *LABELS],
+    "sdd": [*SCORES, *_not_dense([*REGIONS, *REGIONS_COMPETING, *LABELS])],
     "dckd": [*SCORES, *COMPETING, *LABELS],
     "cwd": [*SEGMENTERS, *SCORES],
     "pkd": [*DETECTORS, *MAPS],
