@@ -36,6 +36,7 @@ from mmdist.cli.demo.process import run as run_tool
 from mmdist.cli.demo.report import versions_of
 from mmdist.cli.demo.stages import read_json
 from mmdist.cli.demo.training import Place, Trained, Training, train
+from mmdist.engine import atomic
 
 DEMO = choose("seg", "digits")
 HALVES = ("student", "teacher")
@@ -191,7 +192,7 @@ class Bench:
         name = f"{cell.folder}.py"
         path = self.folder / "configs" / name
         path.parent.mkdir(exist_ok=True)
-        cfg.dump(path)
+        atomic.write_text(cfg.pretty_text, path)  # whole: two cells may share a teacher
         # Validated at the end alone; two checkpoints on the way.
         options = {
             "train_cfg.val_interval": cell.iterations,
