@@ -25,7 +25,8 @@ REASON = "MMRazor's losses fail on them, and MMCV's operators read them in the w
 WINDOW = "mmrazor, mmcv"
 WHEN = "mmdist's algorithms"
 
-PACKAGES = ("mmrazor.", "mmcv.ops.")
+OPERATORS = "mmcv.ops."
+PACKAGES = ("mmrazor.", OPERATORS)
 
 
 def needed() -> bool:
@@ -60,8 +61,40 @@ def give_contiguous_maps(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         if type(module).__module__.startswith(PACKAGES) and _contiguous not in module._forward_pre_hooks.values():
             module.register_forward_pre_hook(_contiguous, with_kwargs=True)
+            # A deformable convolution that computes its offsets itself hands them to the operator from inside.
+            for part in module.modules():
+                if part is not module and _contiguous_output not in part._forward_hooks.values():
+                    part.register_forward_hook(_contiguous_output)
             changed.append(name)
     return changed
+
+
+def in_channels_last(model: nn.Module) -> nn.Module:
+    """A model in the channels-last layout, but for the weights of MMCV's operators, which refuse them.
+
+    Args:
+        model (nn.Module): Changed in place.
+
+    Returns:
+        nn.Module: The model.
+
+    Example:
+        >>> from torch import nn
+        >>> in_channels_last(nn.Conv2d(4, 4, 3)).weight.is_contiguous()
+        False
+    """
+    import torch
+
+    model.to(memory_format=torch.channels_last)
+    for module in model.modules():
+        if type(module).__module__.startswith(OPERATORS):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.contiguous()
+    return model
+
+
+def _contiguous_output(_module: nn.Module, _args: tuple, output: Any) -> Any:
+    return _copied(output)
 
 
 def _contiguous(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

@@ -7,11 +7,11 @@ import pickle
 
 import pytest
 import torch
-from mmcv.ops import ModulatedDeformConv2d, RoIAlign
+from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2d, ModulatedDeformConv2dPack, RoIAlign
 from mmrazor.models.losses import ChannelWiseDivergence, PKDLoss
 from torch import Tensor, nn
 
-from mmdist.compat.layout import give_contiguous_maps
+from mmdist.compat.layout import give_contiguous_maps, in_channels_last
 
 
 def maps() -> tuple[Tensor, Tensor]:
@@ -89,3 +89,14 @@ def test_roi_align_reads_a_channels_last_map_wrongly_without_the_fix() -> None:
     make, inputs = OPERATORS["roi_align"]
     given = inputs()
     assert not torch.allclose(make()(*channels_last(given)), make()(*given))
+
+
+@pytest.mark.parametrize("kind", [ModulatedDeformConv2dPack, DeformConv2dPack])
+def test_offsets_that_an_operator_computes_itself_reach_it_in_order(kind: type[nn.Module]) -> None:
+    operator = kind(5, 3, 3, padding=1)
+    nn.init.normal_(operator.conv_offset.weight)
+    given = torch.rand(2, 5, 4, 6)
+    expected = operator(given)
+    give_contiguous_maps(operator)
+    found = in_channels_last(operator)(given.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected)

@@ -21,6 +21,7 @@ PACKAGES = {  # what the constructors of these types import
     "TIMMBackbone": "timm",
 }
 HEADS = ("head", "decode_head", "bbox_head", "roi_head", "mask_head", "panoptic_head", "rpn_head")
+GUIDED = {"GARetinaHead", "GARPNHead"}  # MMCV's MaskedConv2d
 WORDS = ("language_model", "lang_model_name", "tokenizer", "text_encoder")  # of models that read text
 
 
@@ -41,6 +42,7 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         "headless": not any(model.get(name) for name in HEADS),
         "text": any(_has(model, word) for word in WORDS),
         "packages": sorted(name for kind, name in PACKAGES.items() if kind in types and find_spec(name) is None),
+        "one_image": bool(types & GUIDED),
         "trains": trains(cfg, size),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }

@@ -74,10 +74,12 @@ def try_family(family: Family, arrangement: str, folder: Path) -> Outcome:
 
 
 def write_partner(family: Family, own: Path, folder: Path) -> Path:
-    """The fixed partner, with as many classes as the family's config."""
+    """The fixed partner, with as many classes; and images of the family's size, where that takes no other."""
     model = Config.fromfile(own).model
     partner = PARTNERS["two-stage" if family.library == "mmdet" and "roi_head" in model else family.library]
-    return write_shrunk(folder, partner, "partner", classes_of(model), smallest_form=True)
+    fixed = "decode_head" in model and "img_size" in model.backbone
+    changes = {"data_preprocessor": model.data_preprocessor.to_dict()} if fixed else {}
+    return write_shrunk(folder, partner, "partner", classes_of(model), smallest_form=True, **changes)
 
 
 def classes_of(model: dict[str, Any]) -> int | None:

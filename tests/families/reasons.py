@@ -54,6 +54,7 @@ WHOLE = [
         "Its own training takes regions from files, which another model has proposed.",
         lambda facts: "FastRCNN" in facts["family"]["bases"],
     ),
+    Reason("one image", "Its inference takes one image at a time, not a batch.", _family("one_image")),
     Reason("own training", "Its own training fails on the random images.", lambda facts: not facts["family"]["trains"]),
 ]
 
@@ -92,7 +93,6 @@ SCORES = [
         "A head of masks alone, whose scores no box or anchor has.",
         _either(lambda s: not s["boxes"] and s["task"] == "detection"),
     ),
-    Reason("context", "Its box head looks at more than the features of a region.", _either(lambda s: s["context"])),
     Reason(
         "several anchors",
         "Softmax scores of several anchors stand in one position.",
@@ -148,6 +148,9 @@ def _trial(name: str) -> Callable[[Facts], bool]:
     return lambda facts: bool(facts["trials"][name])
 
 
+CONTEXT = [
+    Reason("context", "Its box head looks at more than the features of a region.", _either(lambda s: s["context"]))
+]
 MAPS = [Reason("maps", "They have no feature maps of one size in common.", _no_maps)]
 COMPETING = [Reason("competing", "Each class is a question of its own; several can be true.", _not_competing)]
 LABELS = [Reason("labels", "Its loss takes no label for each position.", lambda facts: not facts["student"]["labels"])]
@@ -162,9 +165,9 @@ METHODS = {
     "nkd": [*SCORES, *COMPETING, *LABELS],
     "dist": SCORES,
     "distplus": [*SCORES, *MAPS],
-    "rdd": [*SCORES, *WEIGHTS],
-    "rdd-dist": [*SCORES, *WEIGHTS],
-    "sdd": [*SCORES, *_not_dense([*REGIONS, *REGIONS_COMPETING, *LABELS])],
+    "rdd": [*SCORES, *CONTEXT, *WEIGHTS],
+    "rdd-dist": [*SCORES, *CONTEXT, *WEIGHTS],
+    "sdd": [*SCORES, *CONTEXT, *_not_dense([*REGIONS, *REGIONS_COMPETING, *LABELS])],
     "dckd": [*SCORES, *COMPETING, *LABELS],
     "cwd": [*SEGMENTERS, *SCORES],
     "pkd": [*DETECTORS, *MAPS],

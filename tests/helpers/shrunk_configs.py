@@ -10,6 +10,7 @@ from mmengine.config import Config
 SCALE, LEAST = 8, 64
 GROUPS = 4
 SIDE = 128  # pixels, of segmenters with a position for each patch
+WIDTH = 768
 FEW = dict(nms_pre=50, max_per_img=50, num=32)  # regions
 
 
@@ -64,6 +65,8 @@ def smallest(model: dict[str, Any], classes: int | None) -> dict[str, Any]:
     made = _plain(model, classes)
     if "decode_head" in made and "img_size" in made.get("backbone", {}):  # of which a probe's images are
         made["backbone"]["img_size"] = SIDE
+        made["data_preprocessor"]["size"] = (SIDE, SIDE)
+        made = _narrow(made)
     # Some give a width a second time, under another name.
     if ("ResNet" in kind or "ResNeXt" in kind) and not any(word in str(model) for word in ("embed_dims", "num_deconv")):
         return shrunk(made, classes)
@@ -71,6 +74,15 @@ def smallest(model: dict[str, Any], classes: int | None) -> dict[str, Any]:
     if kind in SMALLEST and isinstance(head, dict) and isinstance(backbone.get("arch"), str):
         made["backbone"]["arch"], head["in_channels"] = SMALLEST[kind]
     return made
+
+
+def _narrow(node: Any) -> Any:
+    """A vision transformer of the usual width, its neck and its heads, an eighth as wide."""
+    if isinstance(node, dict):
+        return {key: _narrow(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return type(node)(map(_narrow, node))
+    return WIDTH // SCALE if type(node) is int and node == WIDTH else node
 
 
 def _plain(node: Any, classes: int | None, name: str = "") -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -142,5 +144,14 @@ def training_size(cfg: Config, model: nn.Module) -> tuple[int, int] | None:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception as one line, its type before."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    """An exception as one line, its type before; of one that says nothing the line of code that raised it.
+
+    Example:
+        >>> first_line(ValueError("one\\ntwo"))
+        'ValueError: one'
+    """
+    said = str(error).strip().partition("\n")[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    if not said and frames:
+        said = f"{frames[-1].line} ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
+    return f"{type(error).__name__}: {said}"

@@ -45,8 +45,8 @@ def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None,
     """
     head = getattr(model, "decode_head", None)
     if "batch_data_samples" in signature(getattr(head, "forward", forward_features)).parameters:
-        # Mask2Former's, which mmseg's `tensor` mode calls without samples
-        return head.forward(model.extract_feat(inputs), samples)
+        # Mask2Former's and MaskFormer's, which mmseg's `tensor` mode calls without samples
+        return head.forward(model.extract_feat(inputs), _with_input_shape(samples, inputs))
     heads = getattr(model, AUXILIARY_HEAD, None)
     if heads is None or not any(under(source, AUXILIARY_HEAD) for source in sources):
         return model(inputs, samples, mode="tensor")
@@ -63,6 +63,17 @@ def forward_features(model: BaseModel, inputs: Tensor, samples: Sequence | None,
     for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
         head.forward(features[-1])
     return answer
+
+
+def _with_input_shape(samples: Sequence | None, inputs: Tensor) -> list[Any] | None:
+    """Data samples that say how large the batch is: MaskFormer's head asks, and mmseg's preprocessor does not tell."""
+    if samples is None:
+        return None
+    known = [sample.clone() for sample in samples]
+    for sample in known:
+        if "batch_input_shape" not in sample.metainfo:
+            sample.set_metainfo({"batch_input_shape": tuple(inputs.shape[-2:])})
+    return known
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
+from mmdist.compat.layout import in_channels_last
 from mmdist.functional import resize_images
 from mmdist.models.algorithms.fusing import FusedNorms
 from mmdist.models.algorithms.normalisation import Translation
@@ -51,7 +52,7 @@ class Teacher:
         acclimated: bool = False,
         input_size: tuple[int, int] | None = None,
     ) -> None:
-        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.model = in_channels_last(model) if channels_last else model
         self.translate = translate
         self.dtype = dtype
         self.channels_last = channels_last
