@@ -19,21 +19,25 @@ def check_unlabeled(cfg: Config) -> None:
         cfg (Config): The whole config.
 
     Raises:
-        ConfigError: The dataset without its batch sampler, or a model that would learn from empty annotations.
+        ConfigError: The dataset without its batch sampler, a model that would learn from empty annotations, or
+            pseudo-labels without an image to label.
     """
     from mmdist.datasets import LabeledUnlabeledBatchSampler, LabeledUnlabeledDataset, UnlabeledDataset
 
-    loader, scope = cfg.get("train_dataloader"), cfg.get("default_scope")
+    loader, scope, model = cfg.get("train_dataloader"), cfg.get("default_scope"), cfg.get("model")
     if not isinstance(loader, dict):
         return
     dataset = _kind(loader.get("dataset"), scope, "dataset")
     if dataset not in (LabeledUnlabeledDataset, UnlabeledDataset):
+        if isinstance(model, dict) and model.get("pseudo_labels") is not None:
+            images = "dict(type='mmdist.LabeledUnlabeledDataset', labeled=..., unlabeled=...)"
+            hint = "model.pseudo_labels labels images that have no labels"
+            raise ConfigError("train_dataloader.dataset", getattr(dataset, "__name__", dataset), images, hint)
         return
     if dataset is LabeledUnlabeledDataset:
         batches = loader.get("batch_sampler")
         if _kind(batches, scope, "data sampler") is not LabeledUnlabeledBatchSampler:
             raise ConfigError("train_dataloader.batch_sampler", batches, BATCHES)
-    model = cfg.get("model")
     if isinstance(model, dict) and "distiller" not in model and "teacher" not in model:
         hint = "this model would learn that nothing is in the unlabelled images"
         raise ConfigError("model.type", model.get("type"), ["mmdist.SingleTeacherDistill"], hint)

@@ -55,13 +55,16 @@ class Records:
         return Part(arguments, len(self.inputs), inside)
 
 
-def losses_of_parts(distiller: BaseDistiller, labeled: Records | None, unlabeled: Records) -> dict[str, Tensor]:
+def losses_of_parts(
+    distiller: BaseDistiller, labeled: Records | None, unlabeled: Records, *, pseudo: bool = False
+) -> dict[str, Tensor]:
     """The distillation losses: over both parts, or over the labelled images where a loss needs labels.
 
     Args:
         distiller (BaseDistiller): Its recorders; they hold the labelled images' records afterwards.
         labeled (Records, optional): None: the batch has none.
         unlabeled (Records): Of the others.
+        pseudo (bool): Whether these teach by pseudo-labels too. Defaults to False.
 
     Returns:
         dict[str, Tensor]: By the losses' names.
@@ -79,7 +82,7 @@ def losses_of_parts(distiller: BaseDistiller, labeled: Records | None, unlabeled
             raise ConfigError(key, type(modules[bound]).__name__, wanted)
         others = unlabeled.arguments(distiller, free)
         return {name: unlabeled_loss(modules[name], unlabeled.part(others[name], labeled=False)) for name in free}
-    if not free and "none" not in _said:
+    if not free and not pseudo and "none" not in _said:
         _said.add("none")
         text = "every loss of model.distiller needs labels: the unlabelled images teach nothing"
         print_log(text, "current", logging.WARNING)

@@ -30,8 +30,9 @@ from mmdist.models.algorithms.options import (
 )
 from mmdist.models.algorithms.overhaul import give_margins
 from mmdist.models.algorithms.parts import Records, losses_of_parts
-from mmdist.models.algorithms.passes import ROI_HEAD, recorded_rois, under
+from mmdist.models.algorithms.passes import recorded_rois
 from mmdist.models.algorithms.probing import find_fusible, keep_records
+from mmdist.models.algorithms.pseudo_labels import make_pseudo_labels
 from mmdist.models.algorithms.randomness import isolated_randomness
 from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.student import StudentAttributes, build_student
@@ -78,6 +79,8 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             (``mmdist.AcclimationLoss``). Defaults to none.
         update_bn (bool): Whether unlabelled images (``mmdist.LabeledUnlabeledDataset``) move the running statistics of
             the student's norm layers. Defaults to False.
+        pseudo_labels (dict, optional): ``score_thr``, and if wanted ``loss_weight`` and ``strong_view``: the teacher's
+            decisions label unlabelled images for the student's task loss. None: that loss is dropped.
         weighting (dict, optional): How the teacher weighs the student's task loss, such as ``mmdist.RDDWeighting``.
         data_preprocessor (dict | nn.Module, optional): For a student whose config has none of its own.
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
@@ -106,6 +109,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         teacher_fuse_conv_bn: bool = True,
         acclimated: Sequence[str] = (),
         update_bn: bool = False,
+        pseudo_labels: dict | None = None,
         weighting: dict | RDDWeighting | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         teacher_input_size: int | Sequence[int] | None = None,
@@ -142,6 +146,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             refuse_beside_training(dict(given, teacher_channels_last=teacher_channels_last))
             self._modules["teacher"] = model
         self.acclimated = acclimated_modules(model, acclimated)
+        self.pseudo_labels = make_pseudo_labels(pseudo_labels, self.student, model, trainable=teacher_trainable)
         # A plain object, so that nn.Module does not know of it.
         self._teacher = Teacher(
             model,
@@ -257,7 +262,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
     ) -> dict[str, Tensor]:
         """Losses of one batch, prefixed ``student.``, ``distill.`` and, for a teacher that trains, ``teacher.``.
 
-        Unlabelled images go through teacher and student after the labelled ones, and their task loss is dropped.
+        Unlabelled images go through teacher and student after the labelled ones.
 
         Args:
             batch_inputs (Tensor): (N, C, H, W), preprocessed for the student.
@@ -290,14 +295,13 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None, *, alone: bool
     ) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
-        student_losses = self._passes(inputs, samples, weighted=not alone)
-        if self.calculate_student_loss:
-            losses.update(add_prefix(student_losses, "student"))
+        own = self._passes(inputs, samples, labeled=not alone)
+        if alone or self.calculate_student_loss:
+            losses.update(own if alone else add_prefix(own, "student"))
         if not self.distillation_stopped:
             self._check_records()
-            parts: tuple[Records | None, Records] | None = None
-            if unlabeled is not None or alone:
-                parts = self._parts(inputs, samples, unlabeled)
+            several = alone or unlabeled is not None
+            parts = self._parts(inputs, samples, unlabeled, losses) if several else None
             losses.update(add_prefix(self._distill_losses(inputs, parts), "distill"))
             losses.update(self.weighting.logs() if self.weighting is not None else {})
         elif torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -310,41 +314,39 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             records.check_gradients(self.distiller.student_recorders, self.student)
 
     @torch.compiler.disable(recursive=False)
-    def _passes(self, inputs: Tensor, samples: Sequence | None, *, weighted: bool = True) -> dict[str, Tensor]:
-        """The teacher's pass and the student's over some images, whose records are then there; the task losses."""
-        distiller, teaching = self.distiller, not self.distillation_stopped
+    def _passes(self, inputs: Tensor, samples: Sequence | None, *, labeled: bool = True) -> dict[str, Tensor]:
+        """Both models' passes, whose records are then there; the task losses, without labels those of pseudo-labels."""
+        distiller, teaching, by_rois = self.distiller, not self.distillation_stopped, False
+        pseudo = self.pseudo_labels if teaching and not labeled else None
+        distiller.set_deliveries_override(False)
         if teaching:
             self._prepare_teacher()
             pictures = self._teacher.prepare(inputs, samples)
-        by_rois = teaching and any(under(r.source, ROI_HEAD) for r in distiller.teacher_recorders.recorders.values())
-        distiller.set_deliveries_override(False)
-        if by_rois:
-            self._teacher.extract(distiller.teacher_recorders, pictures)
-        elif teaching:
-            with distiller.deliveries:
-                whole = bool(distiller.deliveries.deliveries)
-                self._teacher.record(distiller.teacher_recorders, pictures, samples, whole=whole)
-
+            by_rois = self._teacher.answer(distiller, pictures, samples)
+        if pseudo is not None:
+            inputs, samples = pseudo.label(self._teacher, pictures, inputs, samples)
         distiller.set_deliveries_override(True)
-        if not by_rois:
-            return self._student_loss(inputs, samples, weighted=weighted)
-        with recorded_rois(self.student) as rois:
-            student_losses = self._student_loss(inputs, samples, weighted=weighted)
-        self._teacher.record_rois(distiller.teacher_recorders, rois[0])
-        return student_losses
+        seen = recorded_rois(self.student) if by_rois else nullcontext([])
+        with seen as rois, nullcontext() if pseudo is None else pseudo.applied(self.student, samples):
+            losses = self._student_loss(inputs, samples, weighted=labeled)
+        if by_rois:
+            self._teacher.record_rois(distiller.teacher_recorders, rois[0])
+        if labeled:
+            return losses
+        return {} if pseudo is None else pseudo.losses(losses)
 
     @torch.compiler.disable(recursive=False)
     def _parts(
-        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None
+        self, inputs: Tensor, samples: Sequence | None, unlabeled: dict | None, losses: dict[str, Tensor]
     ) -> tuple[Records | None, Records]:
-        """The labelled images' records, and those of the others, which go through both models here."""
+        """The labelled images' records, and those of the others, which go through both models and add losses here."""
         first = Records(self.distiller, inputs, samples)
         if unlabeled is None:
             return None, first
         others = unlabeled["inputs"], unlabeled["data_samples"]
         kept = kept_buffers(self.student, update_norms=self.update_bn)
         with self._teacher.own_numbers(UNLABELED, inputs), kept, named_failure(self.student):
-            self._passes(*others, weighted=False)
+            losses.update(self._passes(*others, labeled=False))
         self._check_records()
         return first, Records(self.distiller, *others)
 
@@ -385,7 +387,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         try:
             with self._teacher.own_numbers(LOSSES, inputs):  # of random masks, of dropout in a head on regions
                 if parts is not None:
-                    return losses_of_parts(self.distiller, *parts)
+                    return losses_of_parts(self.distiller, *parts, pseudo=self.pseudo_labels is not None)
                 return self.distiller.compute_distill_losses()
         except MMDistError:  # which says by itself what to do
             raise

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
+from mmrazor.models.distillers import BaseDistiller
 from mmrazor.models.task_modules import RecorderManager
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from mmdist.models.algorithms.records import check_fired, silent
 from mmdist.models.algorithms.watch import counts, stop_after, watchable
 from mmdist.models.recorders.owners import tensors
 
-TEACHER, LOSSES, UNLABELED = 0, 1, 2  # streams of random numbers, apart from the student's
+TEACHER, LOSSES, UNLABELED, VIEW = 0, 1, 2, 3  # streams of random numbers, apart from the student's
 LEARN = 2  # passes in full, which have to agree on what fires how often
 
 
@@ -103,12 +104,33 @@ class Teacher:
         """Inside, random numbers are not the student's, in every iteration others, and in a resumed run the same.
 
         Args:
-            stream (int): ``TEACHER``, ``LOSSES`` for what compares the two, or ``UNLABELED`` for both models' passes
-                over images without labels.
+            stream (int): ``TEACHER``, ``LOSSES`` for what compares the two, ``UNLABELED`` for both models' passes over
+                images without labels, or ``VIEW`` for the student's view of them.
             inputs (Tensor): On the device that computes.
         """
         number = iteration()
         return isolated_randomness(self._batches if number is None else number, stream, device=inputs.device)
+
+    @torch.compiler.disable
+    def answer(self, distiller: BaseDistiller, images: Tensor, samples: Sequence | None) -> bool:
+        """Let a distiller's recorders record one pass, as far as it goes before the student's.
+
+        Args:
+            distiller (BaseDistiller): Its recorders are prepared.
+            images (Tensor): (N, C, H, W), see :meth:`prepare`.
+            samples (Sequence, optional): The data samples.
+
+        Returns:
+            bool: Whether :meth:`record_rois` is to follow, on the student's regions.
+        """
+        recorders, deliveries = distiller.teacher_recorders, distiller.deliveries
+        if any(under(recorder.source, ROI_HEAD) for recorder in recorders.recorders.values()):
+            self.extract(recorders, images)
+            return True
+        if recorders.recorders or deliveries.deliveries:
+            with deliveries:
+                self.record(recorders, images, samples, whole=bool(deliveries.deliveries))
+        return False
 
     @torch.compiler.disable
     def record(self, recorders: RecorderManager, inputs: Tensor, samples: Sequence | None, *, whole: bool) -> None:
@@ -196,7 +218,20 @@ class Teacher:
     @contextmanager
     def _context(self, inputs: Tensor) -> Iterator[None]:
         """Gradients for acclimated modules alone; its own random numbers; autocast where it has a dtype of its own."""
-        cast = nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
         grad = torch.set_grad_enabled(self.acclimated and torch.is_grad_enabled())
-        with grad, self.own_numbers(TEACHER, inputs), cast, self.fused.applied():
+        with grad, self.own_numbers(TEACHER, inputs), self._cast(inputs), self.fused.applied():
             yield
+
+    def _cast(self, inputs: Tensor) -> AbstractContextManager:
+        return nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype)
+
+    @torch.compiler.disable
+    def infer(self, run: Callable[[], Any], inputs: Tensor) -> Any:
+        """What the model's own inference gives: recorded by nobody, with its norms as they are.
+
+        Args:
+            run (Callable): Calls the model.
+            inputs (Tensor): On the device that computes.
+        """
+        with torch.no_grad(), self.own_numbers(TEACHER, inputs), self._cast(inputs):
+            return run()
