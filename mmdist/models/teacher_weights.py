@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmengine.logging import print_log
@@ -70,17 +70,30 @@ def check_teacher_weights(algorithm: SingleTeacherDistill, source: ModelSource, 
         return
     cfg = load_model_config(source, "model.teacher") if isinstance(source, str) else source
     parts = parts_without_weights(model, cfg)
-    algorithm._teacher.without_weights = parts
-    algorithm._teacher.is_random = hears_random(parts, _sources(algorithm.distiller))
-    if algorithm._teacher.is_random and not random:
+    if not random and hears_random(parts, _sources(algorithm.distiller)):
         raise missing_weights(model, parts)
+    algorithm._teacher.without_weights, algorithm._teacher.random_meant = parts, random
+
+
+def check_whole_teacher(algorithm: SingleTeacherDistill) -> None:
+    """Likewise for the teacher as a whole, whose predictions are asked for too.
+
+    Args:
+        algorithm (SingleTeacherDistill): Built.
+
+    Raises:
+        ConfigError: A part of the teacher has no weights, and that is not meant.
+    """
+    if algorithm._teacher.without_weights and not algorithm._teacher.random_meant:
+        raise missing_weights(algorithm.teacher, algorithm._teacher.without_weights)
 
 
 def say_random(algorithm: SingleTeacherDistill) -> None:
     """Tell the log, at the start of a training, that the teacher's weights are random."""
-    if algorithm._teacher.is_random:
-        parts = first_keys(algorithm._teacher.without_weights)
-        print_log(f"model.random_teacher = True: random weights in the teacher's {parts}", "current", logging.WARNING)
+    parts = algorithm._teacher.without_weights
+    if parts and algorithm._teacher.random_meant:
+        text = f"model.random_teacher = True: random weights in the teacher's {first_keys(parts)}"
+        print_log(text, "current", logging.WARNING)
 
 
 def parts_without_weights(model: nn.Module, cfg: Mapping[str, Any] | None = None) -> list[str]:
@@ -155,26 +168,16 @@ def no_weights(why: str, key: str = KEY) -> ConfigError:
     return ConfigError(key, None, given, f"{why}; model.random_teacher=True where that is meant")
 
 
-def names_pretrained(cfg: Mapping[str, Any]) -> bool:
-    """Whether an ``init_cfg`` of a model's config has weights for all of it.
-
-    Example:
-        >>> names_pretrained(dict(init_cfg=[dict(type='Kaiming'), dict(type='Pretrained', checkpoint='a.pth')]))
-        True
-    """
-    return _loads(cfg.get("init_cfg"))
-
-
 def _loads(init_cfg: Any) -> bool:
     configs = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
     return any(isinstance(cfg, Mapping) and cfg.get("type") in ("Pretrained", PretrainedInit) for cfg in configs)
 
 
 def _has_weights(module: nn.Module, cfg: Mapping[str, Any] | None) -> bool:
-    if _is_given(module) or (cfg is not None and names_pretrained(cfg)):
+    cfg = {} if cfg is None else cfg
+    if _is_given(module) or _loads(cfg.get("init_cfg")):
         return True
-    itself = cfg is not None and any(cfg.get(key) for key in LOADED)
-    if itself and not any(_is_given(part) for part in module.modules()):
+    if any(cfg.get(key) for key in LOADED) and not any(_is_given(part) for part in module.modules()):
         if getattr(type(module), "init_weights", None) is BaseModule.init_weights:
             mark_initialised(module)
         return True
@@ -187,7 +190,7 @@ def _is_given(module: nn.Module) -> bool:
     return initialised or _loads(getattr(module, "init_cfg", None))
 
 
-def _bare(name: str, module: nn.Module, cfg: Mapping[str, Any] | None) -> Iterable[str]:
+def _bare(name: str, module: nn.Module, cfg: Mapping[str, Any] | None) -> list[str]:
     """A part, or what of it is without weights."""
     if not _holds(module) or _has_weights(module, cfg):
         return []
@@ -196,7 +199,7 @@ def _bare(name: str, module: nn.Module, cfg: Mapping[str, Any] | None) -> Iterab
     return [name] if parts == held else [f"{name}.{part}" for part in parts]
 
 
-def _children(module: nn.Module, cfg: Mapping[str, Any] | None) -> Iterable[tuple[str, nn.Module, Any]]:
+def _children(module: nn.Module, cfg: Mapping[str, Any] | None) -> Iterator[tuple[str, nn.Module, Any]]:
     for name, child in module.named_children():
         part = (cfg or {}).get(name)
         yield name, child, part if isinstance(part, Mapping) else None
@@ -208,9 +211,8 @@ def _holds(module: nn.Module) -> bool:
 
 
 def _own(module: nn.Module) -> list[str]:
-    buffers = [
-        name for name, _ in module.named_buffers(recurse=False) if name not in module._non_persistent_buffers_set
-    ]
+    computed = module._non_persistent_buffers_set
+    buffers = [name for name, _ in module.named_buffers(recurse=False) if name not in computed]
     return [name for name, _ in module.named_parameters(recurse=False)] + buffers
 
 

@@ -60,7 +60,7 @@ def algorithm(**changes) -> SingleTeacherDistill:
         architecture=classifier(),
         teacher=classifier(8),
         distiller=distiller(),
-        random_teacher=True,
+        random_teacher="teacher_ckpt" not in changes,
     )
     return MODELS.build({**cfg, **changes})
 

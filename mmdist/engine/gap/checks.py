@@ -19,7 +19,6 @@ from mmdist.engine.preflight.checkpoints import check_checkpoint, has_teacher
 from mmdist.engine.preflight.teacher import check_teacher_weights
 from mmdist.engine.weights import algorithm_class, set_teacher_checkpoint
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError
-from mmdist.models.teacher_weights import no_weights
 
 SPLITS = ("val", "train")
 PACKAGES = ("torchmetrics", "scipy", "matplotlib")
@@ -159,6 +158,8 @@ def check_teacher(cfg: Config, content: Mapping[str, Any]) -> None:
     model = cfg.model
     trained = model.get("teacher_trainable") and not has_teacher(dict(content))
     if trained and not (model.get("teacher_ckpt") or model.get("random_teacher")):
+        from mmdist.models.teacher_weights import no_weights
+
         raise no_weights("a teacher that trains is in the run's checkpoint, and in this one there is none")
 
 

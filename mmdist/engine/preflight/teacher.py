@@ -10,8 +10,6 @@ from mmengine.config import Config
 
 from mmdist.engine.lookup import LIBRARIES, find_type
 from mmdist.engine.preflight.model import PARTS
-from mmdist.models.builder import load_model_config
-from mmdist.models.teacher_weights import LOADED, no_weights
 
 GIVEN = ("teacher_ckpt", "random_teacher", "teacher_trainable")  # with one of these there is nothing to look for
 
@@ -27,12 +25,17 @@ def check_teacher_weights(cfg: Config) -> None:
     Raises:
         ConfigError: There are no weights, for certain.
     """
-    # Imported late: that module needs this package.
-    from mmdist.engine.weights import algorithm_class
-    from mmdist.models.algorithms import SingleTeacherDistill
+    from mmdist.engine.weights import algorithm_class  # imported late: that module needs this package
 
-    model = cfg.model
-    if algorithm_class(cfg) is not SingleTeacherDistill or any(model.get(name) for name in GIVEN):
+    model, kind = cfg.model, algorithm_class(cfg)
+    if kind is None or any(model.get(name) for name in GIVEN):
+        return
+    # Imported late: these bring MMRazor along, which a plain model does without.
+    from mmdist.models.algorithms import SingleTeacherDistill
+    from mmdist.models.builder import load_model_config
+    from mmdist.models.teacher_weights import no_weights
+
+    if kind is not SingleTeacherDistill:
         return
     teacher, scope = model.get("teacher"), model.get("_scope_", cfg.get("default_scope"))
     if isinstance(teacher, Mapping) and "type" not in teacher and not teacher.get("pretrained"):
@@ -55,6 +58,8 @@ def may_have_weights(cfg: Any, scope: str | None, name: str = "head") -> bool:
         >>> may_have_weights(dict(backbone=dict(pretrained='a.pth'), head=dict(num_classes=3)), None)
         True
     """
+    from mmdist.models.teacher_weights import LOADED
+
     if isinstance(cfg, list | tuple):
         return any(may_have_weights(part, scope, name) for part in cfg)
     if not isinstance(cfg, Mapping):
