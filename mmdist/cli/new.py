@@ -73,7 +73,7 @@ def lines(written: Written) -> Iterator[str]:
     missing = "" if written.has_weights else " --teacher-ckpt CKPT"
     yield f"train: {shlex.join([*mmdist_command(), 'train', str(written.out)])}{missing}"
     if missing:
-        yield "note: or write the teacher's weights into the config (model.teacher_ckpt)"
+        yield "note: the teacher's checkpoint is missing, and training needs it (model.teacher_ckpt of the config)"
 
 
 def findings(written: Written) -> Iterator[str]:

@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from mmdist.engine.signatures import parameters
 from mmdist.engine.weights import algorithm_class
 from mmdist.errors import CheckpointError, ConfigError
 
@@ -37,6 +38,8 @@ def drop_teacher_weights(cfg: Config) -> None:
     for name in ("teacher_ckpt", "student_ckpt"):
         if isinstance(cfg.get("model"), dict) and name in cfg.model:
             cfg.model[name] = None
+    if algorithm_class(cfg) is not None and "random_teacher" in (parameters(algorithm_class(cfg)) or ()):
+        cfg.model.random_teacher = True
 
 
 def fit_model(cfg: Config, checkpoint: dict[str, Any], path: str) -> None:

@@ -91,29 +91,6 @@ def build_model(source: ModelSource, key: str) -> BaseModel:
     return model
 
 
-def warn_random_teacher(source: ModelSource) -> None:
-    """Say that a teacher has no weights, unless its own config names some or it came built."""
-    if not isinstance(source, BaseModel) and not (isinstance(source, dict) and names_weights(source)):
-        print_log(
-            "model.teacher_ckpt = None: the teacher's weights are random, as far as its config says. Give teacher_ckpt "
-            "(--teacher-ckpt CKPT), or random_teacher=True if that is meant",
-            "current",
-            logging.WARNING,
-        )
-
-
-def names_weights(model: dict) -> bool:
-    """Whether a model's config names weights for the model as a whole.
-
-    Example:
-        >>> names_weights(dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth'))), names_weights(dict(type='A'))
-        (True, False)
-    """
-    init_cfg = model.get("init_cfg")
-    configs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
-    return bool(model.get("pretrained")) or any(cfg.get("type") == "Pretrained" for cfg in configs)
-
-
 def unfit_keys(model: BaseModel, state: Mapping[str, Tensor]) -> list[str]:
     """What a model needs and weights do not have, by name, with the reason."""
     own = model.state_dict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.tiny_pairs import write_config
+from helpers.tiny_pairs import model_config, write_config
 
 from mmdist.cli.main import main
 
@@ -30,6 +30,40 @@ def test_it_says_what_is_compared_that_it_works_and_what_to_type_next(
     assert printed[4] == f"train: mmdist train {out} --teacher-ckpt CKPT"
     text = out.read_text()
     assert '_base_ = ["student.py"]' in text and 'teacher="{{ fileDirname }}/teacher.py"' in text
+
+
+def test_a_missing_checkpoint_is_said_and_training_ends_with_it(
+    pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    out = tmp_path / "my_config.py"
+    assert main(["new", *pair, "--method", "dist", "-o", str(out)]) == 0
+    assert "checkpoint is missing" in capsys.readouterr().out
+    assert "random_teacher" not in out.read_text()
+    assert main(["train", str(out), "--work-dir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "--teacher-ckpt" in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_the_teachers_backbone_are_enough_for_a_method_that_compares_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = write_config(tmp_path, "segmentor", "student")
+    model = model_config("segmentor", width=8)
+    model["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint="https://example.com/backbone.pth")
+    outside = {**model_config("segmentor", width=8), "pretrained": "https://example.com/backbone.pth"}
+    teachers = [
+        write_config(tmp_path, "segmentor", "teacher", model=model),
+        write_config(tmp_path, "segmentor", "outside", model=outside),
+    ]
+    for teacher in teachers:
+        given = ["new", "--student", str(student), "--teacher", str(teacher), "--input-size", "48", "48", "--force"]
+        out = tmp_path / "my_config.py"
+        assert main([*given, "--method", "dist", "-o", str(out)]) == 0
+        assert "checkpoint is missing" in capsys.readouterr().out
+        assert main([*given, "--method", "mimic", "-o", str(out)]) == 0
+        assert "checkpoint is missing" not in capsys.readouterr().out
 
 
 def test_a_file_that_is_there_stays_without_force(

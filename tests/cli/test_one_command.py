@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.tiny_run import run_tool, write_run
 
-from mmdist.cli import new, train
+from mmdist.cli import export, new, test, train
 from mmdist.engine.config import load_config
 
 SIZE = ["--input-size", "32", "32"]
@@ -118,6 +118,35 @@ def test_a_mistake_is_answered_before_anything_trains(name: str, capsys: pytest.
 def test_a_random_teacher_is_taken_where_it_is_meant() -> None:
     options = ["--cfg-options", "model.random_teacher=True", "train_cfg.max_epochs=1"]
     assert train.main(["plain.py", "--teacher", "plain.py", "--work-dir", "run", *options]) == 0
+
+
+def test_a_teacher_with_weights_for_its_backbone_alone_is_answered_before_anything_is_written(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    text = Path("plain.py").read_text()
+    given = "init_cfg=dict(type='Pretrained', checkpoint='teacher.pth', prefix='backbone.'), norm_cfg="
+    Path("teacher.py").write_text(text.replace("norm_cfg=", given))
+    assert train.main(["plain.py", "--teacher", "teacher.py", "--method", "kd", "--work-dir", "run"]) == 2
+    error = capsys.readouterr().err
+    assert "--teacher-ckpt" in error and "head" in error and error.count("\n") == 1
+    assert not list(Path("run").glob("*"))
+
+
+def test_a_distillation_config_takes_its_teacher_from_the_command_line(capsys: pytest.CaptureFixture) -> None:
+    text = Path("distill.py").read_text()
+    assert "random_teacher=True" in text
+    Path("distill.py").write_text(text.replace("random_teacher=True", "teacher_ckpt=None"))
+    once = ["--work-dir", "run", "--cfg-options", "train_cfg.max_epochs=1"]
+    assert train.main(["distill.py", *once]) == 2
+    error = capsys.readouterr().err
+    assert "model.teacher_ckpt = None" in error and "--teacher-ckpt" in error and error.count("\n") == 1
+    assert not Path("run").exists()
+    assert train.main(["distill.py", "--teacher-ckpt", "teacher.pth", *once]) == 0
+    assert train.main(["distill.py", *once, "model.random_teacher=True"]) == 0
+    # Neither the test nor the export of what was trained asks for the teacher's checkpoint.
+    Path("teacher.pth").unlink()
+    assert test.main(["distill.py", "run/epoch_1.pth", "--work-dir", "tested"]) == 0
+    assert export.main(["run/epoch_1.pth", "student.pth", "--config", "distill.py"]) == 0
 
 
 def in_two_processes(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

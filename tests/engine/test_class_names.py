@@ -38,6 +38,7 @@ def distilled(folder: Path, student: Any, teacher: Any, **changes: Any) -> Confi
         type="mmdist.SingleTeacherDistill",
         architecture=cfg.model,
         teacher=str(path),
+        random_teacher="teacher_ckpt" not in changes,
         distiller=distiller("decode_head.conv_seg"),
     )
     cfg.model.update(changes)

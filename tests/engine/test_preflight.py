@@ -167,6 +167,7 @@ def test_the_old_name_of_mmpretrain_is_answered_with_the_new_one(distill: Config
 def test_a_stock_mmrazor_config_with_a_scope_passes(distill: Config) -> None:
     distill.model._scope_ = "mmrazor"
     distill.model.type = "SingleTeacherDistill"
+    del distill.model.random_teacher
     distill.model.teacher = distill.model.architecture
     distill.model.architecture.type = distill.model.teacher.type = "mmpretrain.ImageClassifier"
     distill.model.architecture._scope_ = "mmpretrain"

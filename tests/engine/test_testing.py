@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from helpers.tiny_run import write_run
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
 from mmdist.engine import testing
 from mmdist.engine.config import load_config
@@ -120,8 +121,21 @@ def test_a_test_does_not_need_the_teachers_weights(tmp_path: Path) -> None:
     write_run(tmp_path)
     cfg = load_config(str(tmp_path / "distill.py"))
     cfg.model.teacher_ckpt = "gone.pth"
+    cfg.model.random_teacher = False
     testing.drop_teacher_weights(cfg)
     assert cfg.model.teacher_ckpt is None
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        assert MODELS.build(cfg.model).student is not None
+
+
+def test_a_plain_config_and_one_of_mmrazors_have_no_random_teacher(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    plain, distill = (load_config(str(tmp_path / f"{name}.py")) for name in ("plain", "distill"))
+    distill.model.type = "mmrazor.SingleTeacherDistill"
+    del distill.model.random_teacher
+    for cfg in (plain, distill):
+        testing.drop_teacher_weights(cfg)
+        assert "random_teacher" not in cfg.model
 
 
 def test_mmsegmentation_flips_before_the_ground_truth_is_loaded() -> None:

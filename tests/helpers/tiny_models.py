@@ -56,7 +56,11 @@ def distiller(source: str = "head.fc", loss: str = "mmdist.DISTLoss") -> dict:
 
 def algorithm(**changes) -> SingleTeacherDistill:
     cfg = dict(
-        type="mmdist.SingleTeacherDistill", architecture=classifier(), teacher=classifier(8), distiller=distiller()
+        type="mmdist.SingleTeacherDistill",
+        architecture=classifier(),
+        teacher=classifier(8),
+        distiller=distiller(),
+        random_teacher="teacher_ckpt" not in changes,
     )
     return MODELS.build({**cfg, **changes})
 

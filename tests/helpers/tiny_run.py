@@ -55,6 +55,7 @@ custom_imports = dict(imports=['mmdist'], allow_failed_imports=False)
 plain = _base_.plain
 model = dict(
     _delete_=True, type='mmdist.SingleTeacherDistill', architecture=plain, teacher='plain.py',
+    random_teacher=True,
     distiller=dict(
         type='mmrazor.ConfigurableDistiller',
         student_recorders=dict(logits=dict(type='mmrazor.ModuleOutputs', source='head.fc')),

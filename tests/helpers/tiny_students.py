@@ -126,6 +126,7 @@ def distill_config(name: str) -> Config:
         type="mmdist.SingleTeacherDistill",
         architecture=student,
         teacher=deepcopy(student),
+        random_teacher=True,
         distiller=dict(
             type="mmrazor.ConfigurableDistiller",
             student_recorders=recorders,

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmdist.engine import overrides
 from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.preflight import preflight
 from mmdist.engine.preflight.checkpoints import check_checkpoint, has_teacher
+from mmdist.engine.preflight.teacher import check_teacher_weights
 from mmdist.engine.weights import algorithm_class, set_teacher_checkpoint
 from mmdist.errors import CheckpointError, ConfigError, MissingPackageError
 
@@ -151,14 +153,14 @@ def check_teacher(cfg: Config, content: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: It has none.
     """
-    model, teacher = cfg.model, cfg.model.get("teacher")
-    starts = teacher.get("init_cfg") if isinstance(teacher, dict) else None
-    pretrained = isinstance(starts, dict) and starts.get("type") == "Pretrained"
-    pretrained = pretrained or (isinstance(teacher, dict) and bool(teacher.get("pretrained")))
-    if not (model.get("teacher_ckpt") or model.get("random_teacher") or pretrained or has_teacher(dict(content))):
-        raise ConfigError(
-            "model.teacher_ckpt", None, "the weights of the teacher", "name them with --teacher-ckpt CKPT"
-        )
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        check_teacher_weights(cfg)
+    model = cfg.model
+    trained = model.get("teacher_trainable") and not has_teacher(dict(content))
+    if trained and not (model.get("teacher_ckpt") or model.get("random_teacher")):
+        from mmdist.models.teacher_weights import no_weights
+
+        raise no_weights("a teacher that trains is in the run's checkpoint, and in this one there is none")
 
 
 def check_loaders(cfg: Config, splits: tuple[str, ...]) -> None:

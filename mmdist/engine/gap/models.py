@@ -61,11 +61,13 @@ def build(cfg: Config, content: dict[str, Any], path: str) -> Models:
     from mmengine.runner import load_state_dict
 
     from mmdist.engine.runner import explained
+    from mmdist.models.teacher_weights import check_whole_teacher
 
     if cfg.get("data_preprocessor") is not None:  # as the runner does
         cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
     with explained(cfg):
         algorithm = MODELS.build(cfg.model)
+    check_whole_teacher(algorithm)
     state = _unwrapped(content.get("state_dict", content))
     whole = any(str(name).startswith(STUDENT) for name in state)
     named = content if whole else {"state_dict": {f"{STUDENT}{name}": value for name, value in state.items()}}
@@ -79,7 +81,7 @@ def build(cfg: Config, content: dict[str, Any], path: str) -> Models:
         algorithm.init_weights()  # connectors, and a teacher whose config names pretrained weights
     others = {name: value for name, value in state.items() if whole and not str(name).startswith(STUDENT)}
     notices = _load_others(algorithm, others)
-    if cfg.model.get("random_teacher") and not cfg.model.get("teacher_ckpt"):
+    if algorithm._teacher.without_weights:
         notices.append("the teacher's weights are random, as the config asks for")
     meta = content.get("meta")
     return Models(algorithm.to(get_device()).eval(), notices, meta if isinstance(meta, Mapping) else {})

@@ -53,6 +53,7 @@ class DistillVisualizationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """See whether there is anything to show."""
         from mmdist.models.algorithms.inspection import is_segmenter  # brings MMRazor along
+        from mmdist.models.teacher_weights import check_whole_teacher
 
         model = _unwrapped(runner)
         if not is_segmenter(model):
@@ -61,6 +62,7 @@ class DistillVisualizationHook(Hook):
                 "a segmenter under another one (model.type='mmdist.SingleTeacherDistill'), to have something to show"
             )
             raise ConfigError(KEY, given, wanted, "take the hook out of custom_hooks")
+        check_whole_teacher(model)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None

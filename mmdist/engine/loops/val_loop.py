@@ -38,7 +38,7 @@ class DistillValLoop(ValLoop):
             every time. Its metrics are called ``teacher.<name>``. Defaults to False.
 
     Raises:
-        ConfigError: ``teacher=True`` with a model that has none.
+        ConfigError: ``teacher=True`` with a model that has none, or whose teacher has weights for its backbone alone.
 
     Example:
         >>> val_cfg = dict(type='mmdist.DistillValLoop', teacher=True)
@@ -62,6 +62,10 @@ class DistillValLoop(ValLoop):
                 f"False for {type(self.model).__name__}, which has no teacher",
                 "model.type='mmdist.SingleTeacherDistill' has one",
             )
+        if teacher and hasattr(self.model, "_teacher"):
+            from mmdist.models.teacher_weights import check_whole_teacher  # brings MMRazor along
+
+            check_whole_teacher(self.model)
 
     @property
     def model(self) -> nn.Module:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from mmdist.engine.class_names import class_notes
 from mmdist.engine.config import load_config
+from mmdist.engine.modules.batch import library_of
 from mmdist.engine.new.check import try_out
 from mmdist.engine.new.dry import dry_run
 from mmdist.engine.new.load import load_pair
 from mmdist.engine.new.methods import METHODS, wire
+from mmdist.engine.new.wiring import Wiring
 from mmdist.engine.new.write import config_text
 from mmdist.errors import ConfigError
+from mmdist.models.builder import load_model_config
+from mmdist.models.teacher_weights import hears_random, missing_weights, parts_without_weights
 
 SUFFIX = ".mmdist-new.py"
 
@@ -29,7 +33,7 @@ class Written:
         compared (list[str]): Loss by loss, what is compared.
         losses (dict[str, float]): Of the last iteration of the check.
         notes (list[str]): What the user should know.
-        has_weights (bool): Whether the config names the teacher's weights.
+        has_weights (bool): Whether the teacher has weights, in a checkpoint or by its own config, for what is compared.
     """
 
     out: Path
@@ -51,6 +55,7 @@ def new_config(
     student_ckpt: str | None = None,
     size: tuple[int, int] | None = None,
     force: bool = False,
+    random_teacher: bool = True,
 ) -> Written:
     """Write a config that distils, after it has trained one iteration.
 
@@ -64,6 +69,7 @@ def new_config(
         size (tuple[int, int], optional): Height and width of the random pictures; by default those of
             training, or smaller.
         force (bool): Replace a file that is there. Defaults to False.
+        random_teacher (bool): Whether a teacher without weights is no error. Defaults to True: they can be given later.
 
     Returns:
         Written: What was done.
@@ -76,6 +82,9 @@ def new_config(
     with dry_run():
         pair = load_pair(student, teacher, size)
         wiring = wire(pair, method)
+        bare = [] if teacher_ckpt else _random_parts(wiring, teacher)
+        if bare and not random_teacher:
+            raise missing_weights(pair.teacher.model, bare, "--teacher-ckpt")
         text = config_text(wiring, method, path, student, teacher, teacher_ckpt, student_ckpt)
         losses = _write(text, path, pair.tried)
     sides = (pair.student, pair.teacher)
@@ -84,7 +93,17 @@ def new_config(
         f"{loss.name}: {', '.join(sorted(_sources(wiring.recorders, loss.mappings)))}" for loss in wiring.losses
     ]
     notes = [*wiring.notes, *class_notes(load_config(str(path), "-o"))]
-    return Written(path, METHODS[method].title, names, compared, losses, notes, bool(teacher_ckpt))
+    return Written(path, METHODS[method].title, names, compared, losses, notes, not bare)
+
+
+def _random_parts(wiring: Wiring, teacher: str) -> list[str]:
+    """The teacher's parts without weights; none where nothing is compared that needs them."""
+    model, cfg = wiring.pair.teacher.model, load_model_config(teacher, "--teacher")
+    if cfg.get("pretrained") and library_of(model) == "mmseg":  # whose segmenters hand it on to their backbone
+        cfg.backbone.pretrained = cfg.pop("pretrained")
+    parts = parts_without_weights(model, cfg)
+    sources = [recorder["source"] for recorder in wiring.recorders["teacher"].values()]
+    return parts if hears_random(parts, [] if wiring.weighting else sources) else []
 
 
 def _check(method: str, out: str, size: tuple[int, int] | None, force: bool) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmdist.engine.config import load_config
 from mmdist.engine.launch import first_process
@@ -14,8 +15,9 @@ from mmdist.engine.new.load import load_plain
 from mmdist.engine.new.main import Written, new_config
 from mmdist.engine.new.methods import METHODS
 from mmdist.engine.new.write import local, relative
+from mmdist.engine.preflight.teacher import may_have_weights
 from mmdist.errors import ConfigError
-from mmdist.models.builder import names_weights
+from mmdist.models.teacher_weights import no_weights
 
 METHOD = "dist"
 
@@ -93,15 +95,15 @@ def _write(asked: Asked) -> Written:
         teacher_ckpt=asked.teacher_ckpt,
         student_ckpt=asked.student_ckpt,
         force=True,
+        random_teacher=asked.random_teacher,
     )
 
 
 def _check_weights(asked: Asked, teacher: Config) -> None:
-    if not (asked.teacher_ckpt or asked.random_teacher or names_weights(teacher.model)):
-        hint = (
-            "a teacher with random weights teaches nothing; --cfg-options model.random_teacher=True where it is meant"
-        )
-        raise ConfigError("--teacher-ckpt", None, "weights of the teacher: a file or URL", hint)
+    given = asked.teacher_ckpt or asked.random_teacher
+    with DefaultScope.overwrite_default_scope(teacher.get("default_scope")):
+        if not given and not may_have_weights(teacher.model, teacher.get("default_scope")):
+            raise no_weights(f"{teacher.model.get('type')} would teach noise", "--teacher-ckpt")
 
 
 def _check_unchanged(asked: Asked) -> None:

@@ -13,6 +13,7 @@ from mmdist.engine.preflight.checkpoints import check_checkpoints
 from mmdist.engine.preflight.data import check_data
 from mmdist.engine.preflight.model import check_model
 from mmdist.engine.preflight.run import check_run
+from mmdist.engine.preflight.teacher import check_teacher_weights
 from mmdist.engine.preflight.training_options import check_training_options
 from mmdist.engine.preflight.unlabeled import check_unlabeled
 
@@ -35,6 +36,7 @@ def preflight(cfg: Config, splits: tuple[str, ...], *, by_runner: bool = True) -
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         check_model(cfg)
+        check_teacher_weights(cfg)
         check_run(cfg, splits, by_runner=by_runner)
         if "train" in splits:
             check_training_options(cfg)

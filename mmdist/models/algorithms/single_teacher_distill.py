@@ -38,8 +38,9 @@ from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.student import StudentAttributes, build_student
 from mmdist.models.algorithms.teacher import LOSSES, TEACHER, UNLABELED, Teacher
 from mmdist.models.algorithms.unlabeled import SplitForward, is_unlabeled, named_failure, split
-from mmdist.models.builder import ModelSource, build_model, load_weights, mark_initialised, warn_random_teacher
+from mmdist.models.builder import ModelSource, load_weights
 from mmdist.models.ignore_index import inherit_ignore_index
+from mmdist.models.teacher_weights import build_teacher, check_teacher_weights, say_random
 from mmdist.models.weightings import RDDWeighting
 from mmdist.registry import MODELS
 
@@ -60,14 +61,15 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             None: one that compares nothing, for a weighting alone.
         teacher (str | dict | BaseModel): Config path, ``pkg::`` path, config or built model.
         architecture (str | dict | BaseModel): The student, likewise.
-        teacher_ckpt (str, optional): File or URL of the teacher's weights.
+        teacher_ckpt (str, optional): File or URL of the teacher's weights; None: its config names them.
         student_ckpt (str, optional): File or URL of weights that the student starts from.
         teacher_trainable (bool): Whether the whole teacher trains too, as in MMRazor. Defaults to False.
         teacher_norm_eval (bool): Whether the norm layers of a teacher that trains keep their statistics.
         student_trainable (bool): False computes the student without gradients. Defaults to True.
         calculate_student_loss (bool): False leaves the student's task loss out. Defaults to True.
         teacher_module_inplace (bool): True leaves the teacher's in-place modules as they are. Defaults to False.
-        random_teacher (bool): True takes a teacher without weights, or a checkpoint that fits in part.
+        random_teacher (bool): True takes a teacher without weights, or a checkpoint that fits in part. Defaults to
+            False.
         teacher_dtype (str, optional): float32, float16 or bfloat16: the teacher's autocast; None: as the student.
         teacher_channels_last (bool): Run the teacher in this memory format. Defaults to False.
         teacher_input_size (int | Sequence[int], optional): Height and width, in pixels, that the student's batch is
@@ -86,8 +88,8 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         **kwargs: ``init_cfg`` and ``module_inplace`` as in MMRazor's ``BaseAlgorithm``.
 
     Raises:
-        ConfigError: A model that cannot be built, a teacher that is or shares a part of the student, a recorder source
-            that does not exist, or a softmax over one class.
+        ConfigError: A model that cannot be built, a teacher without weights, or one that is or shares a part of the
+            student, a recorder source that does not exist, or a softmax over one class.
         CheckpointError: Weights that do not fit.
     """
 
@@ -125,13 +127,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         if student_ckpt:
             load_weights(self.student, student_ckpt, "model.student_ckpt")
         with isolated_randomness():
-            model = build_model(teacher, "model.teacher")
-            if isinstance(teacher, BaseModel):  # it comes with its weights, which `init_weights` would draw anew
-                mark_initialised(model)
-            if teacher_ckpt:
-                load_weights(model, teacher_ckpt, "model.teacher_ckpt", partly=random_teacher)
-            elif not random_teacher:
-                warn_random_teacher(teacher)
+            model = build_teacher(teacher, teacher_ckpt, partly=random_teacher)
             distiller = {"type": "mmrazor.ConfigurableDistiller"} if distiller is None else distiller
             self.distiller = MODELS.build(distiller) if isinstance(distiller, dict) else distiller
             self.weighting = MODELS.build(weighting) if isinstance(weighting, dict) else weighting
@@ -163,6 +159,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             records.add_recorders(self.distiller, self.weighting.connect(self.student, model))
         for side, manager in records.managers(self.distiller):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
+        check_teacher_weights(self, teacher, teacher_ckpt, random_teacher)
         inherit_ignore_index(self.distiller, self.student)
         self.distiller.prepare_from_student(self.student)
         self._listening = records.Listening()
@@ -210,6 +207,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
 
         A teacher whose config names pretrained weights (``init_cfg``) gets them here.
         """
+        say_random(self)
         if not self.architecture.is_init:
             self.architecture.init_weights()
         with isolated_randomness():

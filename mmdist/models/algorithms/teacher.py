@@ -60,6 +60,8 @@ class Teacher:
         self.fused = FusedNorms(self.model, packs=not (channels_last or acclimated))
         self.acclimated = acclimated
         self.input_size = input_size
+        self.without_weights: Sequence[str] = ()  # its parts that nothing gives weights, see `check_teacher_weights`
+        self.random_meant = False
         self._mode = "tensor"
         self._seen: list[tuple[int, ...]] = []
         self._features: Any = None

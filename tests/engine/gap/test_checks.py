@@ -45,7 +45,14 @@ def test_what_is_in_order_is_not_refused(folder: Path) -> None:
     [
         (dict(config="plain.py"), r"model\.type = 'ImageClassifier': expected 'mmdist.SingleTeacherDistill'"),
         (dict(config="distil.py"), r"config = 'distil\.py': .*did you mean 'distill\.py'"),
-        (dict(teacher=None), r"model\.teacher_ckpt = None: .*--teacher-ckpt CKPT"),
+        (
+            dict(teacher=None, options={"model.random_teacher": False}),
+            r"model\.teacher_ckpt = None: .*--teacher-ckpt CKPT",
+        ),
+        (
+            dict(teacher=None, options={"model.random_teacher": False, "model.teacher_trainable": True}),
+            r"model\.teacher_ckpt = None: .*--teacher-ckpt CKPT",
+        ),
         (dict(split="tain"), r"--split = 'tain': did you mean 'train'"),
         (dict(batches=0), r"--batches = 0: expected a number above 0"),
         (dict(gradient_batches=-1), r"--gradient-batches = -1"),

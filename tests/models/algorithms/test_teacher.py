@@ -214,18 +214,6 @@ def test_a_checkpoint_that_fits_in_part_is_taken_on_request_only(tmp_path):
     assert torch.equal(model.teacher.head.fc.weight, state["head.fc.weight"])
 
 
-def test_a_teacher_without_weights_is_said_to_be_random(caplog):
-    from mmengine.logging import MMLogger
-
-    logger = MMLogger.get_instance("test_random_teacher")
-    logger.addHandler(caplog.handler)
-    algorithm()
-    assert "random_teacher=True" in caplog.text
-    caplog.clear()
-    algorithm(random_teacher=True)
-    assert "random" not in caplog.text
-
-
 def test_the_teacher_is_not_run_when_distillation_has_stopped():
     model = algorithm()
     count = Count(model.teacher, "backbone.conv1")

@@ -44,6 +44,8 @@ def distiller(source: str = "backbone", labels: str = "head.loss_module", **loss
 
 def algorithm(kind: str = "mmdist.SingleTeacherDistill", **changes) -> nn.Module:
     cfg = dict(type=kind, architecture=classifier(), teacher=classifier(8), distiller=distiller())
+    if kind.startswith("mmdist"):
+        cfg["random_teacher"] = True
     return MODELS.build({**cfg, **changes})
 
 

@@ -61,7 +61,10 @@ def algorithm(kind: str, recorder: dict) -> Any:
             )
         ),
     )
-    return MODELS.build(dict(type=kind, architecture=segmentor(), teacher=segmentor(8), distiller=distiller))
+    model = dict(type=kind, architecture=segmentor(), teacher=segmentor(8), distiller=distiller)
+    if kind.startswith("mmdist"):
+        model["random_teacher"] = True
+    return MODELS.build(model)
 
 
 def batch() -> dict:
