@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmdist.datasets.unlabeled import LABELED
+
+IGNORED = 255
 Size = tuple[int, int]
 # Left, top, right, bottom as shares of the picture: small and large, wide and tall, apart and overlapping.
 BOXES = ((0.05, 0.1, 0.35, 0.45), (0.3, 0.2, 0.95, 0.9), (0.6, 0.05, 0.75, 0.2), (0.1, 0.55, 0.25, 0.95))
@@ -61,6 +64,31 @@ def detection(model: nn.Module, count: int, size: Size) -> list[Any]:
         sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])  # none, as most datasets give
         sample.gt_sem_seg = PixelData(sem_seg=torch.zeros((1, height // stride, width // stride), dtype=torch.long))
     return samples
+
+
+def without_labels(sample: Any, ignored: int) -> None:
+    """Take the labels out of a sample, in place: then it is as ``mmdist.UnlabeledDataset`` gives it.
+
+    A classifier's dummy label stays, from which nothing learns.
+
+    Args:
+        sample (Any): Of one of the functions above.
+        ignored (int): What a label map is filled with, see :func:`ignored_label`.
+    """
+    sample.set_metainfo({LABELED: False})
+    for name in ("gt_instances", "ignored_instances"):
+        if name in sample:
+            setattr(sample, name, sample.get(name)[:0])
+    if "gt_sem_seg" in sample:
+        for labels in sample.gt_sem_seg.values():
+            labels.fill_(ignored)
+    if "gt_edge_map" in sample:  # of a map of one class
+        sample.gt_edge_map.data.zero_()
+
+
+def ignored_label(model: nn.Module) -> int:
+    """The label that a segmenter's head ignores; of another model the usual one."""
+    return getattr(getattr(model, "decode_head", None), "ignore_index", IGNORED)
 
 
 def _label_stride(model: nn.Module) -> int:

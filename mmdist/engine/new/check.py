@@ -15,6 +15,7 @@ from mmdist.engine.config import load_config
 from mmdist.engine.cpu import adapt_to_cpu
 from mmdist.engine.modules.batch import first_line
 from mmdist.engine.new.dry import ITERATIONS, pictures, seed, set_iteration
+from mmdist.engine.new.images import PLAIN, Images
 from mmdist.engine.new.load import without_weights
 from mmdist.engine.preflight.checkpoints import REMOTE, check_checkpoints
 from mmdist.engine.preflight.model import check_model
@@ -23,7 +24,7 @@ from mmdist.errors import MMDistError
 from mmdist.models.builder import load_model_config
 
 
-def try_out(path: Path, size: tuple[int, int]) -> dict[str, float]:
+def try_out(path: Path, size: tuple[int, int], images: Images = PLAIN) -> dict[str, float]:
     """Inside a dry run, build what the config describes and train it: one iteration, with RDD one in each stage.
 
     Nothing is downloaded: backbones start at random, and so does a teacher whose checkpoint is a URL.
@@ -31,6 +32,7 @@ def try_out(path: Path, size: tuple[int, int]) -> dict[str, float]:
     Args:
         path (Path): The config.
         size (tuple[int, int]): Height and width of the pictures.
+        images (Images): Of which kinds they are. Defaults to labelled ones.
 
     Returns:
         dict[str, float]: The losses of the last iteration, by name.
@@ -59,21 +61,22 @@ def try_out(path: Path, size: tuple[int, int]) -> dict[str, float]:
             model.init_weights()  # as the runner does; some models mean nothing before
             model = model.to(get_device())
             wrapper = build_optim_wrapper(model, wrapper)
-        return _train(model, cfg, wrapper, size)
+        return _train(model, cfg, wrapper, size, images)
 
 
-def _train(model: Any, cfg: Config, wrapper: Any, size: tuple[int, int]) -> dict[str, float]:
+def _train(model: Any, cfg: Config, wrapper: Any, size: tuple[int, int], images: Images) -> dict[str, float]:
     model.train()
     steps = (0,) if model.weighting is None else (0, ITERATIONS // 2)
     logged: dict[str, Any] = {}
     for step in steps:
         set_iteration(step)
         try:
-            logged = model.train_step(pictures(cfg, model.architecture, size), wrapper)
+            logged = model.train_step(pictures(cfg, model.architecture, size, images), wrapper)
         except MMDistError:
             raise
         except Exception as error:  # whatever a model raises on a batch that does not suit it
-            raise MMDistError(f"the config does not train on random pictures: {first_line(error)}") from error
+            kind = "random pictures" if images.labels else "random pictures without labels"
+            raise MMDistError(f"the config does not train on {kind}: {first_line(error)}") from error
     losses = {name: float(value) for name, value in logged.items() if "loss" in name}
     wrong = [name for name, value in losses.items() if not math.isfinite(value)]
     if wrong:

@@ -16,6 +16,8 @@ from mmengine.logging import MessageHub, MMLogger
 from torch import nn
 
 from mmdist.engine.modules.batch import random_batch
+from mmdist.engine.modules.samples import ignored_label, without_labels
+from mmdist.engine.new.images import PLAIN, Images
 from mmdist.errors import ConfigError
 from mmdist.models.algorithms.randomness import isolated_randomness
 
@@ -25,13 +27,14 @@ ITERATIONS = 20
 SEED = 0
 
 
-def pictures(cfg: Config, model: nn.Module, size: tuple[int, int]) -> dict[str, Any]:
-    """Random pictures with labels, for the model's data preprocessor.
+def pictures(cfg: Config, model: nn.Module, size: tuple[int, int], images: Images = PLAIN) -> dict[str, Any]:
+    """Random pictures for the model's data preprocessor.
 
     Args:
         cfg (Config): Of the student.
         model (nn.Module): The student.
         size (tuple[int, int]): Height and width.
+        images (Images): Whether some, or all, have no labels. Defaults to labels for all.
 
     Returns:
         dict[str, Any]: As a dataloader gives it.
@@ -42,10 +45,13 @@ def pictures(cfg: Config, model: nn.Module, size: tuple[int, int]) -> dict[str, 
     elif hasattr(preprocessor, "size") and getattr(preprocessor, "size_divisor", None) is None:
         wanted = f"height and width of the crops of the training, such as {tuple(size)}, as mmseg asks for"
         raise ConfigError("model.data_preprocessor.size", None, wanted, "its own training fails without it too")
-    batch = random_batch(cfg, model, BATCH, size)
-    for sample in batch.get("data_samples", ()):
+    labeled = BATCH if images.labels else 0
+    batch = random_batch(cfg, model, labeled + (0 if images.are_plain else BATCH), size)
+    for index, sample in enumerate(batch.get("data_samples", ())):
         if "gt_sem_seg" in sample:  # PIDNet's loss is also about edges
             sample.gt_edge_map = sample.gt_sem_seg.clone()
+        if index >= labeled:
+            without_labels(sample, ignored_label(model))
     return batch
 
 

@@ -11,7 +11,8 @@ from mmdist.engine.config import load_config
 from mmdist.engine.modules.batch import library_of
 from mmdist.engine.new.check import try_out
 from mmdist.engine.new.dry import dry_run
-from mmdist.engine.new.load import load_pair
+from mmdist.engine.new.images import Images, images_of_options, resolve_images
+from mmdist.engine.new.load import load_pair, load_plain
 from mmdist.engine.new.methods import METHODS, wire
 from mmdist.engine.new.wiring import Wiring
 from mmdist.engine.new.write import config_text
@@ -53,6 +54,9 @@ def new_config(
     *,
     teacher_ckpt: str | None = None,
     student_ckpt: str | None = None,
+    unlabeled: str | None = None,
+    unlabeled_per_batch: int | None = None,
+    labels: str | None = None,
     size: tuple[int, int] | None = None,
     force: bool = False,
     random_teacher: bool = True,
@@ -66,6 +70,11 @@ def new_config(
         out (str): The file to write.
         teacher_ckpt (str, optional): Weights of the teacher; file or URL.
         student_ckpt (str, optional): Weights that the student starts from.
+        unlabeled (str, optional): Images without labels, from which the student learns too: a folder, or a list file
+            with the path of an image in each line.
+        unlabeled_per_batch (int, optional): How many of them are in a batch. Defaults to three for each labelled one,
+            or to all where there are fewer; without labels to the batch size of the student's config.
+        labels (str, optional): ``none``: no label is used, and the student learns from the teacher alone.
         size (tuple[int, int], optional): Height and width of the random pictures; by default those of
             training, or smaller.
         force (bool): Replace a file that is there. Defaults to False.
@@ -75,24 +84,26 @@ def new_config(
         Written: What was done.
 
     Raises:
-        ConfigError: An argument that cannot work, or a pair that the method does not suit.
+        ConfigError: An argument that cannot work, or a pair or images that the method does not suit.
         MMDistError: A model that does not run, or weights that do not fit. Nothing is written then.
     """
+    images = images_of_options(unlabeled, unlabeled_per_batch, labels)
     path = _check(method, out, size, force)
+    images, about_images = resolve_images(images, load_plain(student, "--student"))
     with dry_run():
         pair = load_pair(student, teacher, size)
-        wiring = wire(pair, method)
+        wiring = wire(pair, method, images)
         bare = [] if teacher_ckpt else _random_parts(wiring, teacher)
         if bare and not random_teacher:
             raise missing_weights(pair.teacher.model, bare, "--teacher-ckpt")
         text = config_text(wiring, method, path, student, teacher, teacher_ckpt, student_ckpt)
-        losses = _write(text, path, pair.tried)
+        losses = _write(text, path, pair.tried, images)
     sides = (pair.student, pair.teacher)
     names = " <- ".join(f"{type(side.model).__name__} ({side.kind}, {side.classes} classes)" for side in sides)
     compared = [
         f"{loss.name}: {', '.join(sorted(_sources(wiring.recorders, loss.mappings)))}" for loss in wiring.losses
     ]
-    notes = [*wiring.notes, *class_notes(load_config(str(path), "-o"))]
+    notes = [*about_images, *wiring.notes, *class_notes(load_config(str(path), "-o"))]
     return Written(path, METHODS[method].title, names, compared, losses, notes, not bare)
 
 
@@ -121,12 +132,12 @@ def _check(method: str, out: str, size: tuple[int, int] | None, force: bool) -> 
     return path
 
 
-def _write(text: str, path: Path, size: tuple[int, int]) -> dict[str, float]:
+def _write(text: str, path: Path, size: tuple[int, int], images: Images) -> dict[str, float]:
     """Try the text out, then give it its name; nothing stays behind when it fails."""
     draft = path.with_name(f".{path.stem}{SUFFIX}")  # beside the file, whose relative paths it has
     try:
         draft.write_text(text, encoding="utf-8")
-        losses = try_out(draft, size)
+        losses = try_out(draft, size, images)
         os.replace(draft, path)
     except OSError as error:
         raise ConfigError("-o", str(path), "a file that can be written", error.strerror or str(error)) from error

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmdist.engine.new import settings, suits
+from mmdist.engine.new.images import PLAIN, Images
+from mmdist.engine.new.label_needs import needs_labels, why_not_without_labels
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.settings import Task
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TWO_STAGE
@@ -29,29 +31,30 @@ class Method:
     wire: Callable[[Wiring, Task], None]
 
 
-def wire(pair: Pair, name: str) -> Wiring:
+def wire(pair: Pair, name: str, images: Images = PLAIN) -> Wiring:
     """A method, wired for a pair.
 
     Args:
         pair (Pair): Student and teacher.
         name (str): One of ``METHODS``.
+        images (Images): What the student learns from; resolved. Defaults to its own labelled images.
 
     Returns:
         Wiring: What the config is written from.
 
     Raises:
-        ConfigError: The method does not suit the pair; says why, and which do.
+        ConfigError: The method does not suit the pair or the images; says why, and which do.
     """
     if name not in METHODS:
         raise ConfigError("--method", name, METHODS)
-    why = METHODS[name].why_not(pair)
+    why = why_not(pair, name, images)
     if why:
-        others = [repr(other) for other, method in METHODS.items() if not method.why_not(pair)]
+        others = [repr(other) for other in METHODS if not why_not(pair, other, images)]
         suiting = (
             f"a method that suits this pair: {', '.join(others)}" if others else "another pair: no method suits it"
         )
         raise ConfigError("--method", name, suiting, why)
-    wiring = Wiring(pair)
+    wiring = Wiring(pair, images)
     if pair.teacher_size:
         sizes = by(pair.teacher_size), by(pair.size)
         wiring.note(
@@ -62,7 +65,19 @@ def wire(pair: Pair, name: str) -> Wiring:
         for side in (pair.student, pair.teacher):
             for note in side.notes:
                 wiring.note(note)
+    if images.labels and images.unlabeled is not None and all(map(needs_labels, wiring.losses)):
+        wiring.note("every loss of this method needs labels: the unlabelled images teach nothing")
     return wiring
+
+
+def why_not(pair: Pair, name: str, images: Images = PLAIN) -> str:
+    """Why a method does not suit a pair that learns from these images; empty: it does."""
+    why = METHODS[name].why_not(pair)
+    if why or images.labels:
+        return why
+    wiring = Wiring(pair, images)
+    METHODS[name].wire(wiring, settings.task_of(pair))
+    return why_not_without_labels(wiring)
 
 
 def _per_anchor(wiring: Wiring, task: Task) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH = 120
+FOLDER = "{{ fileDirname }}"  # mmengine puts the folder of the config in its place
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _flat(value: Any) -> str:
     if isinstance(value, Code):
         return value.text
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     if isinstance(value, dict):
         if _plain(value):
             return f"dict({', '.join(f'{key}={_flat(item)}' for key, item in value.items())})"
@@ -103,6 +104,15 @@ def _flat(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_flat, value))}]"
     return repr(value)
+
+
+def _quoted(value: str) -> str:
+    """A string that means itself, whatever is in it: mmengine would put variables into other pairs of braces."""
+    rest = value.removeprefix(FOLDER)
+    text = json.dumps(rest, ensure_ascii=False).replace("{{", r"{\x7b")
+    # Bytes of a file's name that are no UTF-8 are escaped: the config's text is.
+    text = "".join(f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return f'"{FOLDER}{text[1:]}' if rest != value else text
 
 
 def _plain(value: dict) -> bool:

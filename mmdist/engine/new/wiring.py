@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmdist.engine.new.images import PLAIN, Images
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.segmenters import align_corners_of
 from mmdist.engine.new.sides import Side, Spot
@@ -42,6 +43,7 @@ class Wiring:
 
     Args:
         pair (Pair): Student and teacher.
+        images (Images): What the student learns from.
         recorders (dict): By side, then by name.
         connectors (dict[str, dict]): By name.
         losses (list[Loss]): In the order of the config.
@@ -52,6 +54,7 @@ class Wiring:
     """
 
     pair: Pair
+    images: Images = PLAIN
     recorders: dict[str, dict[str, dict]] = field(default_factory=lambda: {"student": {}, "teacher": {}})
     connectors: dict[str, dict] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from mmdist.engine.launch import first_process
 from mmdist.engine.new.load import load_plain
 from mmdist.engine.new.main import Written, new_config
 from mmdist.engine.new.methods import METHODS
-from mmdist.engine.new.write import local, relative
+from mmdist.engine.new.paths import in_config, local, relative
 from mmdist.engine.preflight.teacher import may_have_weights
 from mmdist.errors import ConfigError
 from mmdist.models.teacher_weights import no_weights
@@ -115,14 +114,9 @@ def _check_unchanged(asked: Asked) -> None:
         ("--teacher-ckpt", asked.teacher_ckpt, began.get("teacher_ckpt")),
         ("--student-ckpt", asked.student_ckpt, began.get("student_ckpt")),
     ):
-        if given is not None and _in_config(given, path) != before:
+        if given is not None and in_config(local(given, path), path) != before:
             hint = f"this run began with {before!r} ({path}); another --work-dir begins another run"
             raise ConfigError(option, given, "what the resumed run began with, or nothing", hint)
     if Config._get_base_files(str(path)) != [relative(asked.student, path)]:
         hint = f"{path} is of another student; another --work-dir begins another run"
         raise ConfigError("config", asked.student, "the student that the resumed run began with", hint)
-
-
-def _in_config(given: str, path: Path) -> str:
-    """A path as mmengine reads it from the written config."""
-    return local(given, path).replace("{{ fileDirname }}", os.path.dirname(os.path.abspath(path)))

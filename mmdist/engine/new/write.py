@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-from mmdist.engine.config import find_config
+from mmdist.engine.new.dataloader import dataloader_text
 from mmdist.engine.new.methods import METHODS
+from mmdist.engine.new.paths import local, relative
 from mmdist.engine.new.settings import explained
 from mmdist.engine.new.text import Code, Noted, assign, remark
 from mmdist.engine.new.wiring import Loss, Wiring
-from mmdist.engine.preflight.checkpoints import REMOTE
 
 RECORDED = {
     "logits": "class scores",
@@ -64,6 +63,11 @@ def config_text(
     blocks += [assign(loss.name, explained(loss.config), loss.comment) for loss in wiring.losses]
     blocks.append(assign("distiller", _distiller(wiring)))
     blocks.append(assign("model", _model(wiring, out, teacher, teacher_ckpt, start)))
+    if not wiring.images.are_plain:
+        blocks.append(dataloader_text(wiring.images, cfg, out, wiring.pair.student.model))
+    if not wiring.images.labels:
+        why = "no loss reaches the parts of the student that are not compared, which several processes have to know"
+        blocks.append(assign("find_unused_parameters", True, why))
     if cfg.get("load_from"):
         blocks.append(assign("load_from", None, "of the student's config: it is model.student_ckpt here"))
     if wiring.acclimated:
@@ -79,6 +83,7 @@ def _head(wiring: Wiring, method: str, student: str, teacher: str) -> str:
         *(f"Note: {note}." for note in wiring.notes),
     ]
     weighed = "the student's own losses" + (", weighed by the teacher" if wiring.weighting else "")
+    weighed = weighed if wiring.images.labels else "0"
     terms = [f"    + loss_weight x {loss.name}{_levels(loss)}" for loss in wiring.losses]
     text = [line for sentence in lines for line in remark(sentence)]
     return "\n".join([*text, "#", f"# loss = {weighed}", *(f"# {term}" for term in terms)])
@@ -128,6 +133,8 @@ def _model(wiring: Wiring, out: Path, teacher: str, teacher_ckpt: str | None, st
         model["teacher_input_size"] = Noted(wiring.pair.teacher_size, "the student's batch is resized to it")
     if start:
         model["student_ckpt"] = Noted(local(start, out), "what the student starts from")
+    if not wiring.images.labels:
+        model["calculate_student_loss"] = Noted(False, "the student's own losses, which need labels, are left out")
     if wiring.acclimated:
         model["acclimated"] = Noted(wiring.acclimated, "layers of the teacher that train, at the rate below")
     if wiring.weighting:
@@ -149,18 +156,3 @@ def _rates(wiring: Wiring) -> str:
     if "weight_decay" in optimizer:  # mmengine refuses a factor of what is not there
         rates["decay_mult"] = 0.0
     return assign("optim_wrapper", {"paramwise_cfg": {"custom_keys": {"acclimated": rates}}}, comment)
-
-
-def relative(path: str, out: Path) -> str:
-    """A config's path as ``_base_`` takes it: from the folder of the new file; ``pkg::`` paths as they are."""
-    if "::" in path:
-        return path
-    return Path(os.path.relpath(find_config(path).resolve(), out.resolve().parent)).as_posix()
-
-
-def local(path: str, out: Path) -> str:
-    """A path that holds wherever the run is started from; URLs and ``pkg::`` paths as they are."""
-    if "::" in path or REMOTE.match(path):
-        return path
-    inside = Path(os.path.relpath(Path(path).expanduser().resolve(), out.resolve().parent)).as_posix()
-    return f"{{{{ fileDirname }}}}/{inside}"

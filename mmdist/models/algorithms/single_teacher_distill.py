@@ -142,7 +142,6 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
             refuse_beside_training(dict(given, teacher_channels_last=teacher_channels_last))
             self._modules["teacher"] = model
         self.acclimated = acclimated_modules(model, acclimated)
-        self.pseudo_labels = make_pseudo_labels(pseudo_labels, self.student, model, trainable=teacher_trainable)
         # A plain object, so that nn.Module does not know of it.
         self._teacher = Teacher(
             model,
@@ -160,6 +159,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         for side, manager in records.managers(self.distiller):
             records.check_sources(manager.recorders, self.student if side == "student" else model, side)
         check_teacher_weights(self, teacher, teacher_ckpt, random_teacher)
+        self.pseudo_labels = make_pseudo_labels(pseudo_labels, self)
         inherit_ignore_index(self.distiller, self.student)
         self.distiller.prepare_from_student(self.student)
         self._listening = records.Listening()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModel
@@ -15,6 +15,10 @@ from mmdist.models.algorithms.pseudo_labels.decisions import SURE, Classifier, d
 from mmdist.models.algorithms.pseudo_labels.options import KEY, check_number, check_options
 from mmdist.models.algorithms.pseudo_labels.views import StrongView
 from mmdist.models.algorithms.teacher import VIEW, Teacher
+from mmdist.models.teacher_weights import check_whole_teacher
+
+if TYPE_CHECKING:
+    from mmdist.models.algorithms.single_teacher_distill import SingleTeacherDistill
 
 PREFIX = "pseudo"
 
@@ -101,25 +105,22 @@ class PseudoLabels:
         return found
 
 
-def make_pseudo_labels(
-    options: dict | None, student: BaseModel, teacher: BaseModel, *, trainable: bool
-) -> PseudoLabels | None:
+def make_pseudo_labels(options: dict | None, algorithm: SingleTeacherDistill) -> PseudoLabels | None:
     """From ``pseudo_labels`` of a config.
 
     Args:
         options (dict, optional): Its value; None: there are none.
-        student (BaseModel): The student.
-        teacher (BaseModel): The teacher.
-        trainable (bool): Whether the whole teacher trains too.
+        algorithm (SingleTeacherDistill): With student and teacher.
 
     Raises:
-        ConfigError: A value that cannot work.
+        ConfigError: A value that cannot work, a teacher that trains, or one with a part that has no weights.
     """
     if options is None:
         return None
-    if trainable:
+    if "teacher" in algorithm._modules:
         raise ConfigError("model.teacher_trainable", True, "False beside model.pseudo_labels")
-    return PseudoLabels(student, teacher, **check_options(options, PseudoLabels.__init__, KEY))
+    check_whole_teacher(algorithm)
+    return PseudoLabels(algorithm.student, algorithm.teacher, **check_options(options, PseudoLabels.__init__, KEY))
 
 
 def _chosen(args: tuple, kwargs: dict[str, Any], sure: Tensor) -> tuple[tuple, dict[str, Any]]:
