@@ -149,8 +149,13 @@ def _advice(state: Mapping[str, Tensor], path: str) -> str:
     return "Is it the checkpoint of this config?"
 
 
-def mark_initialised(model: BaseModel) -> None:
-    """Keep the weights that a model has: the runner initialises weights after building."""
+def mark_initialised(model: BaseModel, *, done: bool = True) -> None:
+    """Keep the weights that a model has: the runner initialises weights after building.
+
+    Args:
+        model (BaseModel): The model.
+        done (bool): False takes the mark off again. Defaults to True.
+    """
     for module in model.modules():
         if hasattr(module, "_is_init"):
-            module._is_init = True
+            module._is_init = done

@@ -46,24 +46,28 @@ def test_a_missing_checkpoint_is_said_and_training_ends_with_it(
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_the_teachers_backbone_are_enough_for_a_method_that_compares_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("form", ["init_cfg", "pretrained"])
+def test_a_pretrained_backbone_is_no_checkpoint(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     student = write_config(tmp_path, "segmentor", "student")
     model = model_config("segmentor", width=8)
+    if form == "init_cfg":
+        model["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint="https://example.com/backbone.pth")
+    else:  # as in mmseg's own configs
+        model["pretrained"] = "https://example.com/backbone.pth"
+    teacher = write_config(tmp_path, "segmentor", "teacher", model=model)
+    given = ["--student", str(student), "--teacher", str(teacher), "--input-size", "48", "48", "--method", "dist"]
+    assert main(["new", *given, "-o", str(tmp_path / "my_config.py")]) == 0
+    assert "checkpoint is missing" in capsys.readouterr().out
+
+
+def test_a_pretrained_backbone_is_enough_for_a_method_that_compares_its_features(
+    pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = model_config("classifier", width=8)
     model["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint="https://example.com/backbone.pth")
-    outside = {**model_config("segmentor", width=8), "pretrained": "https://example.com/backbone.pth"}
-    teachers = [
-        write_config(tmp_path, "segmentor", "teacher", model=model),
-        write_config(tmp_path, "segmentor", "outside", model=outside),
-    ]
-    for teacher in teachers:
-        given = ["new", "--student", str(student), "--teacher", str(teacher), "--input-size", "48", "48", "--force"]
-        out = tmp_path / "my_config.py"
-        assert main([*given, "--method", "dist", "-o", str(out)]) == 0
-        assert "checkpoint is missing" in capsys.readouterr().out
-        assert main([*given, "--method", "mimic", "-o", str(out)]) == 0
-        assert "checkpoint is missing" not in capsys.readouterr().out
+    write_config(tmp_path, "classifier", "teacher", model=model)
+    assert main(["new", *pair, "--method", "mimic", "-o", str(tmp_path / "my_config.py")]) == 0
+    assert "checkpoint is missing" not in capsys.readouterr().out
 
 
 def test_a_file_that_is_there_stays_without_force(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers.task_runs import FEATURES, LOGITS, build, distilled, plain_run, quickly, train
 from helpers.tiny_models import classifier, detector, distiller, feature_distiller, segmentor
+from helpers.tiny_run import ROOT
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
@@ -321,6 +322,11 @@ def test_a_teacher_of_a_backbone_alone_is_not_validated(tmp_path: Path) -> None:
     cfg.val_cfg = dict(type="mmdist.DistillValLoop", teacher=True)
     with pytest.raises(ConfigError, match="decode_head"):
         train(cfg)
+
+
+def test_no_config_of_this_repository_asks_for_a_random_teacher() -> None:
+    configs = list((ROOT / "configs").rglob("*.py"))
+    assert len(configs) > 100 and not [path for path in configs if "random_teacher" in path.read_text()]
 
 
 def test_a_distiller_without_recorders_may_use_anything(tmp_path: Path) -> None:

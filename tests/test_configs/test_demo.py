@@ -70,6 +70,8 @@ def test_a_demo_config_trains_two_iterations_validates_and_exports(name, tmp_pat
         default_hooks=dict(checkpoint=dict(interval=2), logger=dict(interval=1)),
         log_level="WARNING",
     )
+    if "teacher" in cfg.model:
+        changes["model"] = dict(random_teacher=True)
     if "ann_file" in cfg.val_evaluator:
         changes["val_evaluator"] = dict(ann_file=str(tmp_path / "data/annotations/instances_val.json"))
     if "custom_hooks" in cfg:

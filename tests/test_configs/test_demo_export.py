@@ -25,7 +25,7 @@ STUDENTS = {
 def test_an_exported_student_loads_in_the_plain_config(name, tmp_path, capsys):
     cfg, plain = (Config.fromfile(FOLDER / f"{stem}.py") for stem in (name, STUDENTS[name]))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model, student = MODELS.build(cfg.model), MODELS.build(plain.model)
+        model, student = MODELS.build({**cfg.model, "random_teacher": True}), MODELS.build(plain.model)
     state = model.state_dict()
     meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=("a", "b")), epoch=0, iter=2)
     torch.save(dict(meta=meta, state_dict=state), tmp_path / "run.pth")

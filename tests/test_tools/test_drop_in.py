@@ -38,6 +38,7 @@ def two_iterations(root: Path, *more: str) -> list[str]:
         "--work-dir",
         str(root / "work"),
         "--cfg-options",
+        "model.random_teacher=True",
         "train_cfg.max_iters=2",
         "train_cfg.val_interval=2",
         "train_dataloader.batch_size=2",

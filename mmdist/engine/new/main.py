@@ -17,7 +17,7 @@ from mmdist.engine.new.methods import METHODS, wire
 from mmdist.engine.new.wiring import Wiring
 from mmdist.engine.new.write import config_text
 from mmdist.errors import ConfigError
-from mmdist.models.builder import load_model_config
+from mmdist.models.builder import load_model_config, mark_initialised
 from mmdist.models.teacher_weights import hears_random, missing_weights, parts_without_weights
 
 SUFFIX = ".mmdist-new.py"
@@ -112,6 +112,7 @@ def _random_parts(wiring: Wiring, teacher: str) -> list[str]:
     model, cfg = wiring.pair.teacher.model, load_model_config(teacher, "--teacher")
     if cfg.get("pretrained") and library_of(model) == "mmseg":  # whose segmenters hand it on to their backbone
         cfg.backbone.pretrained = cfg.pop("pretrained")
+    mark_initialised(model, done=False)  # the dry run has done that, at random
     parts = parts_without_weights(model, cfg)
     sources = [recorder["source"] for recorder in wiring.recorders["teacher"].values()]
     return parts if hears_random(parts, [] if wiring.weighting else sources) else []
