@@ -7,16 +7,27 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdist.engine.config import load_config
 from mmdist.engine.launch import first_process
+from mmdist.engine.new.images import NONE, PLAIN, Images
 from mmdist.engine.new.load import load_plain
 from mmdist.engine.new.main import Written, new_config
 from mmdist.engine.new.methods import METHODS
-from mmdist.engine.new.paths import in_config, local, relative
+from mmdist.engine.new.unchanged import check_unchanged
 from mmdist.errors import ConfigError
 from mmdist.models.builder import names_weights
 
 METHOD = "dist"
+METHOD_UNLABELED = "dist"  # beside unlabelled images
+
+
+def default_method(images: Images) -> str:
+    """The method where none is named.
+
+    Example:
+        >>> default_method(Images())
+        'dist'
+    """
+    return METHOD_UNLABELED if images.labels and images.unlabeled is not None else METHOD
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Asked:
         student_ckpt (str, optional): Weights that the student starts from.
         work_dir (str, optional): The run's folder; ``work_dirs/METHOD_STUDENT`` by default.
         random_teacher (bool): Whether a teacher without weights is meant.
+        images (Images): What the student learns from. Defaults to the labelled images of its config.
     """
 
     student: str
@@ -40,6 +52,7 @@ class Asked:
     student_ckpt: str | None = None
     work_dir: str | None = None
     random_teacher: bool = False
+    images: Images = PLAIN
 
     @property
     def name(self) -> str:
@@ -71,7 +84,7 @@ def config_in_work_dir(asked: Asked, launcher: str = "none", *, resume: bool = F
     if asked.method not in METHODS:
         raise ConfigError("--method", asked.method, METHODS)
     if resume and asked.path.is_file():
-        _check_unchanged(asked)
+        check_unchanged(asked)
         return asked.path, None
     cfg = load_plain(asked.student, "--student")
     _check_weights(asked, load_plain(asked.teacher, "--teacher"))
@@ -91,6 +104,9 @@ def _write(asked: Asked) -> Written:
         str(asked.path),
         teacher_ckpt=asked.teacher_ckpt,
         student_ckpt=asked.student_ckpt,
+        unlabeled=asked.images.unlabeled,
+        unlabeled_per_batch=asked.images.per_batch,
+        labels=None if asked.images.labels else NONE,
         force=True,
     )
 
@@ -101,20 +117,3 @@ def _check_weights(asked: Asked, teacher: Config) -> None:
             "a teacher with random weights teaches nothing; --cfg-options model.random_teacher=True where it is meant"
         )
         raise ConfigError("--teacher-ckpt", None, "weights of the teacher: a file or URL", hint)
-
-
-def _check_unchanged(asked: Asked) -> None:
-    """The run began with the same student, teacher and weights."""
-    path = asked.path
-    began = load_config(str(path), "--resume").model
-    for option, given, before in (
-        ("--teacher", asked.teacher, began.get("teacher")),
-        ("--teacher-ckpt", asked.teacher_ckpt, began.get("teacher_ckpt")),
-        ("--student-ckpt", asked.student_ckpt, began.get("student_ckpt")),
-    ):
-        if given is not None and in_config(local(given, path), path) != before:
-            hint = f"this run began with {before!r} ({path}); another --work-dir begins another run"
-            raise ConfigError(option, given, "what the resumed run began with, or nothing", hint)
-    if Config._get_base_files(str(path)) != [relative(asked.student, path)]:
-        hint = f"{path} is of another student; another --work-dir begins another run"
-        raise ConfigError("config", asked.student, "the student that the resumed run began with", hint)
