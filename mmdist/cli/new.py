@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mmdist.cli.options import add_image_options
 from mmdist.cli.report import run_reported
 from mmdist.engine.command import mmdist_command
 
@@ -32,6 +33,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="config file to write")
     parser.add_argument("--teacher-ckpt", metavar="CKPT", help="weights of the teacher; file or URL")
     parser.add_argument("--student-ckpt", metavar="CKPT", help="weights that the student starts from; file or URL")
+    add_image_options(parser)
     parser.add_argument(
         "--input-size",
         nargs=2,
@@ -54,6 +56,9 @@ def run(args: argparse.Namespace) -> None:
         args.out,
         teacher_ckpt=args.teacher_ckpt,
         student_ckpt=args.student_ckpt,
+        unlabeled=args.unlabeled,
+        unlabeled_per_batch=args.unlabeled_per_batch,
+        labels=args.labels,
         size=tuple(args.input_size) if args.input_size else None,
         force=args.force,
     )

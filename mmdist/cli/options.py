@@ -36,3 +36,19 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
     add_local_rank_argument(parser)
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """What a student learns from, of the commands that write a distillation config."""
+    parser.add_argument(
+        "--unlabeled",
+        metavar="DIR",
+        help="learn from images without labels too: a folder, or a text file with the path of an image in each line",
+    )
+    parser.add_argument(
+        "--unlabeled-per-batch",
+        type=int,
+        metavar="N",
+        help="how many of them are in a batch, beside the labelled ones (default: three for each labelled one)",
+    )
+    parser.add_argument("--labels", metavar="none", help="none: use no label, and learn from the teacher alone")

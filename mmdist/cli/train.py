@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdist.cli.options import add_run_options
+from mmdist.cli.options import add_image_options, add_run_options
 from mmdist.cli.report import run_reported
 from mmdist.compat.local_rank import export_local_rank
 from mmdist.engine import overrides
@@ -21,6 +21,8 @@ from mmdist.engine.launch import end_launch, prepare_launch
 from mmdist.engine.threads import use_threads, workers_of
 from mmdist.engine.weights import set_student_checkpoint, set_teacher_checkpoint
 from mmdist.errors import ConfigError, MMDistError
+
+WITH_TEACHER = ("method", "unlabeled", "unlabeled_per_batch", "labels")  # what a distillation config is written from
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -46,6 +48,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--method", metavar="NAME", help="with --teacher: what is written (default: dist); see `mmdist new`"
     )
+    add_image_options(parser)
     parser.add_argument(
         "--teacher-ckpt", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt); file or URL"
     )
@@ -77,9 +80,10 @@ def configure(args: argparse.Namespace) -> Config:
     Raises:
         MMDistError: A file that cannot be read, or arguments that do not go with the config.
     """
+    if not args.teacher:
+        for name in WITH_TEACHER:
+            _refuse_without_teacher(name, getattr(args, name))
     config = distillation(args) if args.teacher else args.config
-    if args.method and not args.teacher:
-        raise ConfigError("--method", args.method, hint="it goes with --teacher CONFIG, the teacher's config")
     cfg = load_config(config)
     if args.teacher:
         cfg = overrides.keep_written(cfg)
@@ -105,6 +109,15 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def _refuse_without_teacher(name: str, value: object) -> None:
+    if value is not None:
+        option = f"--{name.replace('_', '-')}"
+        hint = "it goes with --teacher CONFIG, the teacher's config"
+        if name != "method":
+            hint += "; a distillation config has it in `train_dataloader`"
+        raise ConfigError(option, value, hint=hint)
+
+
 def distillation(args: argparse.Namespace) -> str:
     """Write the config of a student under a teacher into the work dir, and say what was done.
 
@@ -118,17 +131,20 @@ def distillation(args: argparse.Namespace) -> str:
         MMDistError: A pair that the method does not suit, or arguments that do not go together.
     """
     from mmdist.cli.new import findings
-    from mmdist.engine.new.work_dir import METHOD, Asked, config_in_work_dir
+    from mmdist.engine.new.images import images_of_options
+    from mmdist.engine.new.work_dir import Asked, config_in_work_dir, default_method
 
+    images = images_of_options(args.unlabeled, args.unlabeled_per_batch, args.labels)
     random = (args.cfg_options or {}).get("model.random_teacher") is True
     asked = Asked(
         args.config,
         args.teacher,
-        args.method or METHOD,
+        args.method or default_method(images),
         args.teacher_ckpt,
         args.student_ckpt,
         args.work_dir,
         random,
+        images,
     )
     path, written = config_in_work_dir(asked, args.launcher, resume=bool(args.resume))
     if written is not None:

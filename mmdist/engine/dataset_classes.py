@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmdist.engine.lookup import find_type
 from mmdist.errors import MMDistError
 
+INSIDE = ("dataset", "labeled", "images")  # where a wrapper, or a dataset of images without labels, names another
 SPLITS = ("train", "val", "test")
 FOLDERS = "CustomDataset"  # of mmpretrain, which takes the names of folders
 REMOTE = re.compile(r"[\w.+-]{2,}:")  # https://, s3://; one letter is a Windows drive
@@ -93,7 +94,7 @@ def _datasets(dataset: Any) -> Iterator[Mapping[str, Any]]:
     """The datasets inside wrappers, which hand on what the first of them says."""
     if not isinstance(dataset, dict):
         return
-    one = next((dataset[name] for name in ("dataset", "labeled") if name in dataset), None)
+    one = next((dataset[name] for name in INSIDE if isinstance(dataset.get(name), dict)), None)
     inner = dataset.get("datasets") if one is None else [one]
     if isinstance(inner, list | tuple):
         for part in inner:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdist.engine.checks import LabelGuard, check_custom_keys, check_input_sizes, check_module_names, check_samples
+from mmdist.engine.checks import (
+    LabelGuard,
+    check_custom_keys,
+    check_input_sizes,
+    check_module_names,
+    check_samples,
+    warn_of_validation_images,
+)
 
 
 class RunCheckHook(Hook):
@@ -34,6 +42,8 @@ class RunCheckHook(Hook):
         check_input_sizes(runner.train_dataloader, model, "train_dataloader")
         if runner.val_loop is not None:
             check_samples(runner.val_dataloader, model, "val_dataloader")
+            if is_main_process():
+                warn_of_validation_images(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         self.guard = LabelGuard(model)
         self.guard.look(runner.train_dataloader, "train_dataloader")
 

@@ -129,7 +129,7 @@ def training_size(cfg: Config, model: nn.Module) -> tuple[int, int] | None:
     found: Any = getattr(model.data_preprocessor, "size", None) if library == "mmseg" else None
     found = pipeline_size(cfg) if library == "mmpretrain" else found
     loader = cfg.get("train_dataloader")
-    dataset = loader.get("dataset") if isinstance(loader, dict) else None
+    dataset = labeled_part(loader).get("dataset") if isinstance(loader, dict) else None
     while isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
         dataset = dataset["dataset"]
     steps = dataset.get("pipeline") if isinstance(dataset, dict) and library != "mmdet" else None

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
+from mmdist.datasets.labeled_unlabeled import labeled_part
 from mmdist.models.algorithms.randomness import isolated_randomness
 
 RAW = ((375, 500), (640, 427))  # height and width of pictures as photographs have them
@@ -25,7 +26,7 @@ def pipeline_size(cfg: Config) -> tuple[int, int] | None:
         tuple[int, int] | None: None where the pipeline does not run on random pictures, or makes images of several
         sizes.
     """
-    dataset: Any = (cfg.get("train_dataloader") or {}).get("dataset")
+    dataset: Any = labeled_part(cfg.get("train_dataloader") or {}).get("dataset")
     while isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
         dataset = dataset["dataset"]
     steps = dataset.get("pipeline") if isinstance(dataset, dict) else None

@@ -79,11 +79,10 @@ def without_labels(sample: Any, ignored: int) -> None:
     for name in ("gt_instances", "ignored_instances"):
         if name in sample:
             setattr(sample, name, sample.get(name)[:0])
-    if "gt_sem_seg" in sample:
-        for labels in sample.gt_sem_seg.values():
-            labels.fill_(ignored)
-    if "gt_edge_map" in sample:  # of a map of one class
-        sample.gt_edge_map.data.zero_()
+    # A map of one class has no edges.
+    for name, value in (("gt_sem_seg", ignored), ("gt_edge_map", 0)):
+        for labels in sample.get(name).values() if name in sample else ():
+            labels.fill_(value)
 
 
 def ignored_label(model: nn.Module) -> int:

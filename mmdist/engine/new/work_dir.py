@@ -8,17 +8,28 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmdist.engine.config import load_config
 from mmdist.engine.launch import first_process
+from mmdist.engine.new.images import NONE, PLAIN, Images
 from mmdist.engine.new.load import load_plain
 from mmdist.engine.new.main import Written, new_config
 from mmdist.engine.new.methods import METHODS
-from mmdist.engine.new.paths import in_config, local, relative
+from mmdist.engine.new.unchanged import check_unchanged
 from mmdist.engine.preflight.teacher import may_have_weights
 from mmdist.errors import ConfigError
 from mmdist.models.teacher_weights import no_weights
 
 METHOD = "dist"
+METHOD_UNLABELED = "dist"  # beside unlabelled images
+
+
+def default_method(images: Images) -> str:
+    """The method where none is named.
+
+    Example:
+        >>> default_method(Images())
+        'dist'
+    """
+    return METHOD_UNLABELED if images.labels and images.unlabeled is not None else METHOD
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class Asked:
         student_ckpt (str, optional): Weights that the student starts from.
         work_dir (str, optional): The run's folder; ``work_dirs/METHOD_STUDENT`` by default.
         random_teacher (bool): Whether a teacher without weights is meant.
+        images (Images): What the student learns from. Defaults to the labelled images of its config.
     """
 
     student: str
@@ -42,6 +54,7 @@ class Asked:
     student_ckpt: str | None = None
     work_dir: str | None = None
     random_teacher: bool = False
+    images: Images = PLAIN
 
     @property
     def name(self) -> str:
@@ -73,7 +86,7 @@ def config_in_work_dir(asked: Asked, launcher: str = "none", *, resume: bool = F
     if asked.method not in METHODS:
         raise ConfigError("--method", asked.method, METHODS)
     if resume and asked.path.is_file():
-        _check_unchanged(asked)
+        check_unchanged(asked)
         return asked.path, None
     cfg = load_plain(asked.student, "--student")
     _check_weights(asked, load_plain(asked.teacher, "--teacher"))
@@ -93,6 +106,9 @@ def _write(asked: Asked) -> Written:
         str(asked.path),
         teacher_ckpt=asked.teacher_ckpt,
         student_ckpt=asked.student_ckpt,
+        unlabeled=asked.images.unlabeled,
+        unlabeled_per_batch=asked.images.per_batch,
+        labels=None if asked.images.labels else NONE,
         force=True,
         random_teacher=asked.random_teacher,
     )
@@ -103,20 +119,3 @@ def _check_weights(asked: Asked, teacher: Config) -> None:
     with DefaultScope.overwrite_default_scope(teacher.get("default_scope")):
         if not given and not may_have_weights(teacher.model, teacher.get("default_scope")):
             raise no_weights(f"{teacher.model.get('type')} would teach noise", "--teacher-ckpt")
-
-
-def _check_unchanged(asked: Asked) -> None:
-    """The run began with the same student, teacher and weights."""
-    path = asked.path
-    began = load_config(str(path), "--resume").model
-    for option, given, before in (
-        ("--teacher", asked.teacher, began.get("teacher")),
-        ("--teacher-ckpt", asked.teacher_ckpt, began.get("teacher_ckpt")),
-        ("--student-ckpt", asked.student_ckpt, began.get("student_ckpt")),
-    ):
-        if given is not None and in_config(local(given, path), path) != before:
-            hint = f"this run began with {before!r} ({path}); another --work-dir begins another run"
-            raise ConfigError(option, given, "what the resumed run began with, or nothing", hint)
-    if Config._get_base_files(str(path)) != [relative(asked.student, path)]:
-        hint = f"{path} is of another student; another --work-dir begins another run"
-        raise ConfigError("config", asked.student, "the student that the resumed run began with", hint)

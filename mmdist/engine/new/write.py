@@ -66,7 +66,8 @@ def config_text(
     if not wiring.images.are_plain:
         blocks.append(dataloader_text(wiring.images, cfg, out, wiring.pair.student.model))
     if not wiring.images.labels:
-        why = "no loss reaches the parts of the student that are not compared, which several processes have to know"
+        why = "Without labels no loss reaches the parts of the student that are not compared: with several processes "
+        why += "each has to be told."
         blocks.append(assign("find_unused_parameters", True, why))
     if cfg.get("load_from"):
         blocks.append(assign("load_from", None, "of the student's config: it is model.student_ckpt here"))
@@ -83,7 +84,7 @@ def _head(wiring: Wiring, method: str, student: str, teacher: str) -> str:
         *(f"Note: {note}." for note in wiring.notes),
     ]
     weighed = "the student's own losses" + (", weighed by the teacher" if wiring.weighting else "")
-    weighed = weighed if wiring.images.labels else "0"
+    weighed = weighed if wiring.images.labels else "none of the student's own losses, which need labels"
     terms = [f"    + loss_weight x {loss.name}{_levels(loss)}" for loss in wiring.losses]
     text = [line for sentence in lines for line in remark(sentence)]
     return "\n".join([*text, "#", f"# loss = {weighed}", *(f"# {term}" for term in terms)])
