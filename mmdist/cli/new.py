@@ -89,7 +89,9 @@ def findings(written: Written) -> Iterator[str]:
         yield f"compared: {line}"
     for note in written.notes:
         yield f"note: {note}"
-    losses = ", ".join(f"{name} {value:.4g}" for name, value in written.losses.items() if name.startswith("distill."))
+    losses = ", ".join(
+        f"{name} {value:.4g}" for name, value in written.losses.items() if name.startswith(("distill.", "pseudo."))
+    )
     yield f"checked: one iteration on random pictures, random weights where no file was given; {losses}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from families import facts
 from families.catalogue import PARTNERS, Family
+from families.reasons import METHODS as REASONS
 from families.reasons import UNKNOWN, reason_of, reason_of_all
 from families.values import deviations
 from helpers.shrunk_configs import write_shrunk
@@ -106,7 +107,7 @@ def try_pair(student: Path, teacher: Path, size: tuple[int, int]) -> Outcome:
         except MMDistError as error:
             outcome.said = str(error)
             return outcome
-        refused = {name: method.why_not(pair) for name, method in METHODS.items()}
+        refused = {name: METHODS[name].why_not(pair) for name in REASONS}
         found = {**facts.of_pair(pair), "trials": {name: getattr(suits, name)(pair) for name in ("rdd", "sdd")}}
         for name, why in refused.items():
             if why:

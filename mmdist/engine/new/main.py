@@ -115,7 +115,7 @@ def _random_parts(wiring: Wiring, teacher: str) -> list[str]:
     mark_initialised(model, done=False)  # the dry run has done that, at random
     parts = parts_without_weights(model, cfg)
     sources = [recorder["source"] for recorder in wiring.recorders["teacher"].values()]
-    return parts if hears_random(parts, [] if wiring.weighting else sources) else []
+    return parts if hears_random(parts, [] if wiring.weighting or wiring.pseudo_labels else sources) else []
 
 
 def _check(method: str, out: str, size: tuple[int, int] | None, force: bool) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmdist.engine.new import settings, suits
+from mmdist.engine.new import pseudo, settings, suits
 from mmdist.engine.new.images import PLAIN, Images
 from mmdist.engine.new.label_needs import needs_labels, why_not_without_labels
 from mmdist.engine.new.pair import Pair
@@ -65,7 +65,12 @@ def wire(pair: Pair, name: str, images: Images = PLAIN) -> Wiring:
         for side in (pair.student, pair.teacher):
             for note in side.notes:
                 wiring.note(note)
-    if images.labels and images.unlabeled is not None and all(map(needs_labels, wiring.losses)):
+    if (
+        images.labels
+        and images.unlabeled is not None
+        and not wiring.pseudo_labels
+        and all(map(needs_labels, wiring.losses))
+    ):
         wiring.note("every loss of this method needs labels: the unlabelled images teach nothing")
     return wiring
 
@@ -73,6 +78,8 @@ def wire(pair: Pair, name: str, images: Images = PLAIN) -> Wiring:
 def why_not(pair: Pair, name: str, images: Images = PLAIN) -> str:
     """Why a method does not suit a pair that learns from these images; empty: it does."""
     why = METHODS[name].why_not(pair)
+    if not why and name.startswith("pseudo") and images.are_plain:
+        why = pseudo.NEEDS_UNLABELED
     if why or images.labels:
         return why
     wiring = Wiring(pair, images)
@@ -234,4 +241,7 @@ METHODS = {
     "cwd": Method("CWD: channels as distributions (segmenters)", suits.cwd, _wire_cwd),
     "pkd": Method("PKD: correlated pyramids (detectors)", suits.pkd, _wire_pkd),
     "mimic": Method("mimic: features, as they are", suits.features, _wire_mimic),
+    "pseudo": Method("Pseudo-labels: the teacher labels images", pseudo.suits(), pseudo.wire()),
+    "pseudo-kd": Method("Pseudo-labels beside KD", pseudo.suits(suits.logits), pseudo.wire(_wire_kd)),
+    "pseudo-dist": Method("Pseudo-labels beside DIST", pseudo.suits(suits.logits), pseudo.wire(_wire_dist)),
 }

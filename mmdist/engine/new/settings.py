@@ -33,6 +33,7 @@ MEANINGS = {
     "warmup": "share of the training in which the teacher's two heads weigh the task loss",
     "mode": "then count positions that are hard for one of the two networks alone",
     "threshold": "hard: the label's probability is at most this",
+    "score_thr": "confidence from which the teacher's decision is a label; 0: always",
     "losses": "the student's losses that are weighed; the others stay as they are",
     "min_kept": "at least so many of a batch's pixels are hard for each network",
 }

@@ -48,6 +48,7 @@ class Wiring:
         connectors (dict[str, dict]): By name.
         losses (list[Loss]): In the order of the config.
         weighting (dict, optional): Of the student's task loss.
+        pseudo_labels (dict, optional): How the teacher labels images without labels.
         acclimated (list[str]): The teacher's modules that train.
         notes (list[str]): What the user should know.
         source (list[str]): Where the settings come from.
@@ -59,6 +60,7 @@ class Wiring:
     connectors: dict[str, dict] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
     weighting: dict[str, Any] | None = None
+    pseudo_labels: dict[str, Any] | None = None
     acclimated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     source: list[str] = field(default_factory=list)

@@ -59,9 +59,11 @@ def config_text(
         "custom_imports", {"imports": list(dict.fromkeys(imports)), "allow_failed_imports": False}
     )
     blocks[-1] += "\n" + assign("student", Code("_base_.model"))
-    blocks += [assign(f"{side}_recorders", _noted(wiring.recorders[side], RECORDED)) for side in ("student", "teacher")]
-    blocks += [assign(loss.name, explained(loss.config), loss.comment) for loss in wiring.losses]
-    blocks.append(assign("distiller", _distiller(wiring)))
+    if wiring.losses:
+        sides = ("student", "teacher")
+        blocks += [assign(f"{side}_recorders", _noted(wiring.recorders[side], RECORDED)) for side in sides]
+        blocks += [assign(loss.name, explained(loss.config), loss.comment) for loss in wiring.losses]
+        blocks.append(assign("distiller", _distiller(wiring)))
     blocks.append(assign("model", _model(wiring, out, teacher, teacher_ckpt, start)))
     if not wiring.images.are_plain:
         blocks.append(dataloader_text(wiring.images, cfg, out, wiring.pair.student.model))
@@ -86,6 +88,8 @@ def _head(wiring: Wiring, method: str, student: str, teacher: str) -> str:
     weighed = "the student's own losses" + (", weighed by the teacher" if wiring.weighting else "")
     weighed = weighed if wiring.images.labels else "none of the student's own losses, which need labels"
     terms = [f"    + loss_weight x {loss.name}{_levels(loss)}" for loss in wiring.losses]
+    if wiring.pseudo_labels:
+        terms.append("    + loss_weight x the student's own losses on pseudo-labels")
     text = [line for sentence in lines for line in remark(sentence)]
     return "\n".join([*text, "#", f"# loss = {weighed}", *(f"# {term}" for term in terms)])
 
@@ -140,7 +144,9 @@ def _model(wiring: Wiring, out: Path, teacher: str, teacher_ckpt: str | None, st
         model["acclimated"] = Noted(wiring.acclimated, "layers of the teacher that train, at the rate below")
     if wiring.weighting:
         model["weighting"] = explained(wiring.weighting)
-    return {**model, "distiller": Code("distiller")}
+    if wiring.pseudo_labels:
+        model["pseudo_labels"] = explained(wiring.pseudo_labels)
+    return {**model, "distiller": Code("distiller") if wiring.losses else None}
 
 
 def _rates(wiring: Wiring) -> str:
