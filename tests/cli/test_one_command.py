@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.tiny_run import run_tool, write_run
+from helpers.unlabeled_data import write_images
 
 from mmdist.cli import export, new, test, train
 from mmdist.engine.config import load_config
@@ -35,6 +36,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taught: Path) -> None:
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path, epochs=2)
     shutil.copy(taught, "teacher.pth")
+    write_images(tmp_path / "more", [(16, 16)] * 7)
 
 
 def weights(path: Path | str) -> dict[str, torch.Tensor]:
@@ -95,7 +97,63 @@ def test_options_that_would_change_a_resumed_run_are_an_error(
     assert not list(Path("run").glob("*.pth"))
 
 
+def test_unlabelled_images_train_beside_the_labelled_ones(tmp_path: Path) -> None:
+    assert train.main([*PAIR, "--unlabeled", "more", "--unlabeled-per-batch", "3"]) == 0
+    folder = tmp_path / "work_dirs" / "dist_plain"
+    loader = load_config(str(folder / "dist_plain.py")).train_dataloader
+    assert loader.dataset.labeled == load_config("plain.py").train_dataloader.dataset
+    assert (loader.batch_size, loader.batch_sampler.labeled, loader.batch_sampler.unlabeled) == (2, 2, 3)
+    weights(folder / "epoch_2.pth")
+    given = ["--student", "plain.py", "--teacher", "plain.py", "--teacher-ckpt", "teacher.pth", "--method", "dist"]
+    assert new.main([*given, "--unlabeled", "more", "--unlabeled-per-batch", "3", "-o", "two_steps.py"]) == 0
+    assert train.main(["two_steps.py", "--work-dir", "two_steps"]) == 0
+    one, two = weights(folder / "epoch_2.pth"), weights("two_steps/epoch_2.pth")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_written_config_finds_the_images_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = 'it\'s "more"\n{{ fileDirname }}'
+    shutil.copytree("more", name)
+    given = ["--unlabeled", name, "--labels", "none", "--cfg-options", "train_cfg.max_epochs=1"]
+    assert train.main([*PAIR, *given, "--work-dir", "run"]) == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config = str(tmp_path / "run" / "dist_plain.py")
+    assert train.main([config, "--work-dir", "again", "--cfg-options", "train_cfg.max_epochs=1"]) == 0
+    first, again = weights(tmp_path / "run" / "epoch_1.pth"), weights("again/epoch_1.pth")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_without_labels_the_training_images_teach_through_the_teacher_alone(tmp_path: Path) -> None:
+    assert train.main([*PAIR, "--labels", "none", "--method", "kd", "--work-dir", "run"]) == 0
+    cfg = load_config("run/kd_plain.py")
+    assert cfg.train_dataloader.dataset.images == load_config("plain.py").train_dataloader.dataset
+    assert cfg.model.calculate_student_loss is False
+    log = next((tmp_path / "run").rglob("*.log")).read_text()
+    assert "distill.loss_kd" in log and "student.loss" not in log
+
+
+def test_other_images_than_a_resumed_run_began_with_are_an_error(capsys: pytest.CaptureFixture) -> None:
+    Path("run").mkdir()
+    given = ["--student", "plain.py", "--teacher", "plain.py", "--teacher-ckpt", "teacher.pth", "--method", "dist"]
+    assert new.main([*given, "--unlabeled", "more", "-o", "run/dist_plain.py"]) == 0
+    assert train.main([*PAIR, "--unlabeled", "others", "--work-dir", "run", "--resume"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --unlabeled = 'others'") and "--work-dir" in error, error
+
+
 MISTAKES = {
+    "unlabelled alone": (["plain.py", "--unlabeled", "more"], "--teacher CONFIG"),
+    "count alone": (["plain.py", "--unlabeled-per-batch", "3"], "--teacher CONFIG"),
+    "no labels alone": (["plain.py", "--labels", "none"], "--teacher CONFIG"),
+    "count without images": ([*PAIR, "--unlabeled-per-batch", "3"], "--unlabeled DIR"),
+    "count of none": ([*PAIR, "--unlabeled", "more", "--unlabeled-per-batch", "0"], "1 or above"),
+    "more than there are": ([*PAIR, "--unlabeled", "more", "--unlabeled-per-batch", "8"], "7 at most"),
+    "misspelt folder": ([*PAIR, "--unlabeled", "moer"], "did you mean 'more'?"),
+    "no images": ([*PAIR, "--unlabeled", "empty"], "it has none"),
+    "labels": ([*PAIR, "--labels", "noone"], "did you mean 'none'?"),
+    "labels needed": ([*PAIR, "--labels", "none", "--method", "dkd"], "'kd', 'dist', 'mimic'"),
     "weights as teacher": (["plain.py", "--teacher", "teacher.pth"], "--teacher-ckpt teacher.pth"),
     "no weights": (["plain.py", "--teacher", "plain.py"], "--teacher-ckpt"),
     "no such weights": (["plain.py", "--teacher", "plain.py", "--teacher-ckpt", "none.pth"], "none.pth"),
@@ -109,6 +167,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_answered_before_anything_trains(name: str, capsys: pytest.CaptureFixture) -> None:
     arguments, words = MISTAKES[name]
+    Path("empty").mkdir()
     assert train.main([*arguments, "--work-dir", "run"]) == 2
     error = capsys.readouterr().err
     assert words in error and "Traceback" not in error, error
@@ -159,6 +218,12 @@ def test_of_two_processes_the_first_writes_and_both_train(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("checked: one iteration") == 1
     assert (tmp_path / "work_dirs" / "kd_plain" / "epoch_1.pth").is_file()
+
+
+def test_two_processes_train_without_labels_too(tmp_path: Path) -> None:
+    done = in_two_processes(tmp_path, "--teacher-ckpt", "teacher.pth", "--labels", "none", "--unlabeled", "more")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "work_dirs" / "dist_plain" / "epoch_1.pth").is_file()
 
 
 def test_of_two_processes_neither_waits_where_the_first_fails(tmp_path: Path) -> None:

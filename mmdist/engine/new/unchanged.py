@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def check_unchanged(asked: Asked) -> None:
         ("--teacher", asked.teacher, _path(asked.teacher, path), began.model.get("teacher")),
         ("--teacher-ckpt", asked.teacher_ckpt, _path(asked.teacher_ckpt, path), began.model.get("teacher_ckpt")),
         ("--student-ckpt", asked.student_ckpt, _path(asked.student_ckpt, path), began.model.get("student_ckpt")),
-        (UNLABELED, images.unlabeled, images.unlabeled and in_config(beside(images.unlabeled, path), path), unlabeled),
+        (UNLABELED, images.unlabeled, images.unlabeled and _folder(images.unlabeled, path), unlabeled),
         (PER_BATCH, images.per_batch, images.per_batch, per_batch),
         (LABELS, None if images.labels else NONE, NONE, labels),
     ):
@@ -50,6 +51,10 @@ def _path(given: str | None, path: Path) -> str | None:
     return given and in_config(local(given, path), path)
 
 
+def _folder(given: str, path: Path) -> str:
+    return os.path.abspath(in_config(beside(given, path), path))
+
+
 def _unlabeled_of(cfg: Config) -> tuple[str | None, int | None]:
     """The unlabelled images that a written config names, and how many are in a batch."""
     loader = cfg.get("train_dataloader") or {}
@@ -61,4 +66,4 @@ def _unlabeled_of(cfg: Config) -> tuple[str | None, int | None]:
     found = found.get("images") if both and isinstance(found, dict) else found
     if not isinstance(found, str):
         return None, None
-    return found, batches.get("unlabeled") if both else loader.get("batch_size")
+    return os.path.abspath(found), batches.get("unlabeled") if both else loader.get("batch_size")
