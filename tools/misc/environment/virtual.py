@@ -97,7 +97,7 @@ class Environment(State):
             self.restore_pip()
         else:
             version = self.python_version()
-            if version is None:  # there is none, or its interpreter is gone: the packages in it are kept
+            if version is None:  # there is none, or a part of it is gone: the packages in it are kept
                 for path in self.venv.glob("bin/python*"):
                     if not path.exists():  # a link to the interpreter that is gone
                         path.unlink()
