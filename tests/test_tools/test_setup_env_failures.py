@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -52,7 +53,10 @@ def test_two_set_ups_at_once_build_mmcv_once(checkout: Checkout, tmp_path: Path,
     assert sum(len(each.calls_with("pip wheel")) for each in both) == 1
 
 
-def test_sigterm_ends_the_compilers_too_and_says_how_to_go_on(checkout: Checkout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_compilers_too_and_says_how_to_go_on(
+    checkout: Checkout, tmp_path: Path, number: signal.Signals
+) -> None:
     python = checkout.root / ".venv" / "bin" / "python"
     beacon = tmp_path / "child.pid"
     sleeper = f"    import subprocess; child = subprocess.Popen(['sleep', '60'])\n    Path({str(beacon)!r}).write_text(str(child.pid)); child.wait()\n"  # noqa: E501
@@ -74,7 +78,7 @@ def test_sigterm_ends_the_compilers_too_and_says_how_to_go_on(checkout: Checkout
     deadline = time.monotonic() + 30
     while not (beacon.exists() and beacon.read_text()) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
-    process.terminate()
+    process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     hint = one_line(error).rpartition("go on from here with: ")[2]
