@@ -74,6 +74,11 @@ class Checkout:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
         )  # fmt: skip
 
+    @property
+    def note(self) -> dict[str, str]:
+        """What the set-up has noted of the environment."""
+        return json.loads((self.root / ".venv" / "mmdist-env.json").read_text("utf-8"))
+
     def calls_with(self, part: str) -> list[str]:
         return [call for call in self.state["calls"] if part in call]
 
@@ -81,7 +86,8 @@ class Checkout:
 @pytest.fixture
 def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "cache"))
-    for name in ("CXX", "CFLAGS", "MAX_JOBS", "FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "MMDIST_AGAIN"):
+    cuda = ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "CUDA_PATH")
+    for name in ("CC", "CXX", "CFLAGS", "MAX_JOBS", "MMDIST_AGAIN", *cuda):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage(100 * machine.GIB, 0, 100 * machine.GIB))
     return tmp_path / "cache"

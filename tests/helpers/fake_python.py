@@ -77,8 +77,8 @@ def build(state: dict[str, Any], arguments: list[str]) -> None:
     folder = Path(arguments[arguments.index("-w") + 1])
     folder.mkdir(parents=True, exist_ok=True)
     version = Path(arguments[-1]).name.partition("-")[2]
-    names = ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_VISIBLE_DEVICES", "CFLAGS", "MAX_JOBS")
-    state["variables"] = {name: os.environ[name] for name in names if name in os.environ}
+    names = ("TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "CFLAGS", "CC", "CXX")
+    state["variables"] = {name: os.environ[name] for name in ("FORCE_CUDA", "MAX_JOBS", *names) if name in os.environ}
     print("building 'mmcv._ext' extension", flush=True)
     time.sleep(state["build_seconds"])
     if state["gate"]:

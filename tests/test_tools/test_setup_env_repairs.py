@@ -14,7 +14,7 @@ from environment.shell import Steps
 from environment.virtual import Environment
 from helpers.env_checkout import MISC, PROJECT, Checkout, one_line
 
-ASK = "import pip, sys; print(sys.prefix)"
+ASK = "import pip._internal, sys; print(sys.prefix)"
 
 
 @pytest.fixture(scope="module")
