@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import cache, failure, machine, shell
+from environment import cache, failure, machine, main, shell
 from helpers.env_checkout import MISC, Checkout, Usage, one_line
 
 # -- two at once, and interruption ----------------------------------------------------------------
@@ -163,6 +164,20 @@ def test_an_error_of_the_file_system_is_one_line(
     monkeypatch.setattr(shell.Path, "mkdir", refuse)
     assert checkout.set_up()[0] == 1
     assert expected in one_line(capfd.readouterr().err)
+
+
+class ClosedBehindMmcv(io.StringIO):
+    """Somebody who stops reading in the middle of a line."""
+
+    def write(self, text: str) -> int:
+        if "mmcv" in self.getvalue():
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+def test_a_reader_who_is_gone_is_one_line_too(checkout: Checkout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.main(checkout.root, ClosedBehindMmcv()) == 1
+    one_line(capfd.readouterr().err)
 
 
 def test_a_python_without_venv_names_the_package(tmp_path: Path) -> None:
