@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -87,9 +88,24 @@ def install_nothing(python: Path) -> None:
     python.write_text(python.read_text("utf-8").replace("        install(state, arguments)", "        pass"), "utf-8")
 
 
-@pytest.mark.parametrize(
-    ("damage", "asked"), [(hold_3_9, ""), (hold_another, "python3"), (never_answer, ""), (install_nothing, "")]
-)
+def be_a_file(python: Path) -> None:
+    shutil.rmtree(python.parents[1])
+    python.parents[1].touch()
+
+
+def be_a_link_to_nowhere(python: Path) -> None:
+    shutil.rmtree(python.parents[1])
+    python.parents[1].symlink_to("/gone/venv")
+
+
+@pytest.mark.parametrize(("damage", "asked"), [
+    (hold_3_9, ""),
+    (hold_another, "python3"),
+    (never_answer, ""),
+    (install_nothing, ""),
+    (be_a_file, ""),
+    (be_a_link_to_nowhere, ""),
+])  # fmt: skip
 def test_the_hint_removes_the_environment_and_nothing_else(
     user_cache: Path, compiler: Path, damage: Callable[[Path], None], asked: str, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -101,7 +117,7 @@ def test_the_hint_removes_the_environment_and_nothing_else(
     command = f"rm -r {shlex.quote(str(checkout.root / '.venv'))}"
     assert command in said
     subprocess.run(command, shell=True, check=True)
-    assert not (checkout.root / ".venv").exists() and (checkout.root / "requirements").exists()
+    assert not os.path.lexists(checkout.root / ".venv") and (checkout.root / "requirements").exists()
 
 
 # -- the interpreter to start from ----------------------------------------------------------------
