@@ -77,6 +77,8 @@ docs: env
 	@.venv/bin/python -m pip install -q --no-input -c requirements/constraints.txt -r requirements/docs.txt
 	@$(RUN) -m sphinx -q -W --keep-going -E -d build/docs/doctrees docs/en build/docs/html
 
+# The set-up's lock stays: beside one that runs, the next would make a new lock and run at the same time.
 clean:
-	@rm -rf build dist *.egg-info .ruff_cache .pytest_cache .cache
+	@rm -rf build dist *.egg-info .ruff_cache .pytest_cache
+	@if [ -d .cache ]; then find .cache -depth ! -type d ! -path .cache/setup/lock -delete; find .cache -depth -type d -empty -delete; fi
 	@find . -path ./.venv -prune -o -type d -name __pycache__ -print0 | xargs -0 rm -rf

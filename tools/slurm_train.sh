@@ -12,12 +12,31 @@ if [ "$#" -lt 4 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
     exit 2
 fi
+# Words as a shell takes them, and Python, which reads them too; %q writes what only bash reads, so of é in the C locale.
+quote() {
+    local mark="'" word rest quoted
+    for word in "$@"; do
+        quoted=$word
+        if [[ -z $word || $word == *[^A-Za-z0-9_./:,=@%+-]* ]]; then
+            quoted=$mark rest=$word
+            while [[ $rest == *"$mark"* ]]; do
+                quoted+=${rest%%"$mark"*}"'\\''"
+                rest=${rest#*"$mark"}
+            done
+            quoted+=$rest$mark
+        fi
+        printf '%s ' "$quoted"
+    done
+}
 # What to type again, for the hint of a run that ends early; a batch job is started by another command.
 unset MMDIST_AGAIN
 if [ "${ENVIRONMENT:-}" != BATCH ]; then
-    given=$(for name in GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS PY_ARGS PYTHON; do [ -z "${!name:-}" ] || printf '%q ' "$name=${!name}"; done)
-    MMDIST_AGAIN="${given:+env $given}$(printf '%q ' bash "$0" "$@")"
-    export MMDIST_AGAIN
+    words=()
+    for name in GPUS GPUS_PER_NODE CPUS_PER_TASK SRUN_ARGS PY_ARGS PYTHON OMP_NUM_THREADS "${!MMDIST_@}"; do
+        [ -z "${!name+set}" ] || words+=("$name=${!name}")
+    done
+    MMDIST_AGAIN=$(quote ${words[@]+env "${words[@]}"} bash "$0" "$@")
+    export MMDIST_AGAIN=${MMDIST_AGAIN% }
 fi
 partition=$1
 job_name=$2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def available_cpus() -> int:
@@ -15,7 +15,7 @@ def available_cpus() -> int:
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     granted = [positive(os.environ.get("SLURM_CPUS_PER_TASK")) or bound]
     with suppress(OSError, ValueError):  # another system
-        granted += map(int, cgroup_limits(Path("/proc/self/cgroup").read_text(encoding="utf-8"), GROUPS))
+        granted += map(int, cgroup_limits(MEMBERSHIP.read_text(encoding="utf-8"), GROUPS))
     return max(1, min(bound, *granted))
 
 

@@ -1,4 +1,4 @@
-"""Where built kernels are kept: files that only this user can have written, and that are whole."""
+"""The user's cache, and in it the built kernels: files that only this user can have written, and that are whole."""
 
 from __future__ import annotations
 
@@ -21,10 +21,27 @@ class Untrusted(OSError):
     """A cached file or its folder may be somebody else's work."""
 
 
+def user_cache() -> Path:
+    """``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``: for the set-up and the tools too.
+
+    Returns:
+        Path: Without links on the way; it need not be there.
+
+    Raises:
+        RuntimeError: It is in a home that nobody knows: no ``HOME``, and no entry of this user, as in some containers.
+    """
+    own = os.environ.get("MMDIST_CACHE")
+    base = own or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        folder = Path(base).expanduser().resolve()
+    except RuntimeError:
+        raise RuntimeError(f"there is no home folder for {base}: {REMEDY}") from None
+    return folder if own else folder / "mmdist"
+
+
 def cache_folder() -> Path:
     """Where the built kernels are kept."""
-    own, common = os.environ.get("MMDIST_CACHE"), os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own).expanduser() if own else Path(common) / "mmdist") / "kernels"
+    return user_cache() / "kernels"
 
 
 def private_folder(folder: Path) -> Path:

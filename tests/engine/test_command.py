@@ -78,8 +78,8 @@ printf '%s\\n' "${MMDIST_AGAIN:-}" >> "$RECORD"
 """
 
 
-@pytest.mark.parametrize("name", ["my config.py", "configs/é.py", "a\nb\tc.py", "it's.py"])
-@pytest.mark.parametrize("script", ["dist_train.sh"])
+@pytest.mark.parametrize("name", ["my config.py", "configs/é.py", "a\nb\tc.py", "it's.py", "''", "$a`b`\\"])
+@pytest.mark.parametrize("script", ["dist_train.sh", "slurm_train.sh"])
 def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(
     script: str, name: str, tmp_path: Path
 ) -> None:
@@ -111,6 +111,18 @@ def test_the_launch_scripts_say_what_was_typed_and_it_does_the_same_once_more(
     bare = {name: env[name] for name in ("PATH", "RECORD", "REAL", "LC_ALL")}
     subprocess.run(again, shell=True, env=bare, cwd=tmp_path, check=True)
     assert record.read_text() == f"{again}\n{again}\n" and again.startswith("env ")
+
+
+def test_the_launch_node_needs_no_python(tmp_path: Path) -> None:
+    for name in ("srun", "my python"):
+        (tmp_path / name).write_text(TRAINER if name == "srun" else 'touch "$RECORD.run"\n')
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RECORD": str(tmp_path / "record"), "LC_ALL": "C"}
+    env["PYTHON"] = str(tmp_path / "my python")
+    words = ["bash", str(ROOT / "tools" / "slurm_train.sh"), "part", "job", "é.py", "work"]
+    subprocess.run(words, env=env, check=True)
+    assert shlex.split((tmp_path / "record").read_text()) == ["env", f"PYTHON={env['PYTHON']}", *words]
+    assert not (tmp_path / "record.run").exists()
 
 
 def test_a_batch_job_is_not_started_again_by_the_script_inside_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -46,7 +47,7 @@ class Checkout:
         python.write_text(f"#!{sys.executable}\n{FAKE.read_text('utf-8')}", "utf-8")
         python.chmod(0o755)
         self.change(installed={"pip": "26.3"}, torch="2.13.0+cpu", cuda=None, calls=[], variables={})
-        self.change(wheel_ops=True, build_seconds=0, fail={})
+        self.change(wheel_ops=True, build_seconds=0, gate="", fail={})
 
     @property
     def state(self) -> dict[str, Any]:
@@ -61,6 +62,23 @@ class Checkout:
         out = io.StringIO()
         return main.main(self.root, out, asked), out.getvalue()
 
+    def start(self, **options: Any) -> subprocess.Popen[str]:
+        """The set-up in a process of its own, as ``make env`` starts it."""
+        code = (
+            "import sys, pathlib, setup_env; from environment import main as steps\n"
+            "steps.main.__defaults__ = (pathlib.Path(sys.argv[1]), None, '')\n"
+            "sys.exit(setup_env.main())"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(self.root)], env=os.environ | {"PYTHONPATH": str(MISC)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+        )  # fmt: skip
+
+    @property
+    def note(self) -> dict[str, str]:
+        """What the set-up has noted of the environment."""
+        return json.loads((self.root / ".venv" / "mmdist-env.json").read_text("utf-8"))
+
     def calls_with(self, part: str) -> list[str]:
         return [call for call in self.state["calls"] if part in call]
 
@@ -68,7 +86,8 @@ class Checkout:
 @pytest.fixture
 def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "cache"))
-    for name in ("CXX", "CFLAGS", "MAX_JOBS", "FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "MMDIST_AGAIN"):
+    cuda = ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "CUDA_PATH")
+    for name in ("CC", "CXX", "CFLAGS", "MAX_JOBS", "MMDIST_AGAIN", *cuda):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage(100 * machine.GIB, 0, 100 * machine.GIB))
     return tmp_path / "cache"

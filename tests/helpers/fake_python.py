@@ -1,8 +1,9 @@
 """Stands in for the interpreter of ``.venv``: answers what ``setup_env.py`` asks, and keeps what it was asked.
 
 ``state.json`` beside ``bin`` holds ``installed`` (name to version), ``torch`` (full version), ``cuda`` (torch's),
-``wheel_ops`` (whether a built wheel has operators), ``build_seconds``, ``fail`` (part of a command to what it then
-says), ``calls``, ``variables`` (of the last build).
+``wheel_ops`` (whether a built wheel has operators), ``build_seconds``, ``gate`` (a file that a build waits for, once it
+has made ``GATE.reached``), ``fail`` (part of a command to what it then says), ``calls``, ``variables`` (of the last
+build).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def probe(state: dict[str, Any], files: list[str]) -> dict[str, Any]:
     torch = state["torch"] if "torch" in state["installed"] else None
     return {
         "python": "3.11.7",
+        "prefix": str(HOME),
         "tag": "cp311",
         "platform": "linux_x86_64",
         "headers": True,
@@ -75,10 +77,14 @@ def build(state: dict[str, Any], arguments: list[str]) -> None:
     folder = Path(arguments[arguments.index("-w") + 1])
     folder.mkdir(parents=True, exist_ok=True)
     version = Path(arguments[-1]).name.partition("-")[2]
-    names = ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST", "CUDA_VISIBLE_DEVICES", "CFLAGS", "MAX_JOBS")
-    state["variables"] = {name: os.environ[name] for name in names if name in os.environ}
+    names = ("TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "CFLAGS", "CC", "CXX")
+    state["variables"] = {name: os.environ[name] for name in ("FORCE_CUDA", "MAX_JOBS", *names) if name in os.environ}
     print("building 'mmcv._ext' extension", flush=True)
     time.sleep(state["build_seconds"])
+    if state["gate"]:
+        Path(state["gate"] + ".reached").touch()
+        while not Path(state["gate"]).exists():
+            time.sleep(0.05)
     sources = sorted(path.name for path in Path(arguments[-1]).rglob("*.cpp"))
     for number, source in enumerate(sources, 1):
         print(f"  [{number}/{len(sources)}] c++ -MMD {source}", flush=True)

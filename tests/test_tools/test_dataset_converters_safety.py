@@ -268,14 +268,3 @@ def test_a_wheel_put_into_the_cache_by_hand_serves_without_pip(wheel, index, tmp
     (index / wheel.filename).rename(tmp_path / "cache" / "wheels" / wheel.filename)
     monkeypatch.setattr(sys, "executable", "no-such-python")
     assert wheel.read("made_up/data.txt") == b"content"
-
-
-def test_the_cache_is_where_the_environment_says(load, monkeypatch, tmp_path):
-    cache_dir = load("_wheels").cache_dir
-    assert cache_dir() == tmp_path / "cache"
-    monkeypatch.delenv("MMDIST_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_dir() == tmp_path / "xdg" / "mmdist"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_dir() == tmp_path / "home" / ".cache" / "mmdist"

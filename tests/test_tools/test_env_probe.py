@@ -63,7 +63,7 @@ def test_the_probe_reads_the_build_of_torch_without_importing_it(site: Path) -> 
 
 def test_the_probe_answers_in_this_environment() -> None:
     current = state.State(PROJECT)
-    current.python = Path(sys.executable)
+    current.python, current.venv = Path(sys.executable), Path(sys.prefix)
     assert current.look()
     torch = pytest.importorskip("torch")
     assert current.probe["torch"]["version"] == torch.__version__

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from environment import build_progress, merged_sources
-from helpers.env_checkout import KEY, Checkout
+from helpers.env_checkout import KEY, Checkout, one_line
 
 TEXTS = {
     "pybind.cpp": "// m.def(\n",
@@ -78,6 +80,46 @@ def test_a_build_that_failed_for_another_reason_is_not_made_twice(checkout: Chec
     checkout.change(fail={"/merged/": "fatal error: error writing to unit_1.o: No space left on device"})
     assert checkout.set_up()[0] == 1
     assert len(checkout.calls_with("pip wheel")) == 1
+
+
+KILLED = "c++: fatal error: Killed signal terminated program cc1plus"
+
+
+@pytest.mark.parametrize(("jobs", "fail", "kinds"), [
+    ("1", ["/merged/"], ["merged", "ordinary"]),
+    ("1", ["/merged/", "/ordinary/"], ["merged", "ordinary"]),
+    ("2", ["/merged/"], ["merged"]),
+])  # fmt: skip
+def test_where_one_compiler_is_too_much_the_small_files_are_tried(
+    checkout: Checkout, jobs: str, fail: list[str], kinds: list[str], monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MAX_JOBS", jobs)
+    checkout.change(fail=dict.fromkeys(fail, KILLED))
+    status, _ = checkout.set_up()
+    assert [Path(call.split()[-1]).parent.name for call in checkout.calls_with("pip wheel")] == kinds
+    error = capfd.readouterr().err
+    if fail == ["/merged/"] and jobs == "1":
+        assert status == 0 and not error
+    else:
+        assert status == 1 and ("MAX_JOBS=1" in one_line(error)) == (jobs != "1")
+
+
+@pytest.mark.parametrize(("typed", "again"), [
+    ("make env", ["make", "env", "MAX_JOBS=1"]),
+    ("make env MAX_JOBS=8 PYTEST_ARGS='-k $$x'", ["make", "env", "PYTEST_ARGS=-k $$x", "MAX_JOBS=1"]),
+    ("", []),
+])  # fmt: skip
+def test_the_hint_for_a_small_memory_is_the_typed_command_with_one_job(
+    checkout: Checkout, typed: str, again: list[str], monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MMDIST_AGAIN", typed)
+    monkeypatch.setenv("MAX_JOBS", "8")
+    checkout.change(fail={"pip wheel": KILLED})
+    assert checkout.set_up()[0] == 1
+    command = shlex.join(again) if typed else f"MAX_JOBS=1 {shlex.join([sys.executable, *sys.argv])}"
+    assert f" {command} " in one_line(capfd.readouterr().err)
 
 
 class Clock:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from environment import cache, cuda, mmcv_wheel
+from environment import cuda, mmcv_wheel
 from helpers.env_checkout import KEY, MISC, PINS, PROJECT, Checkout, one_line
 
 
@@ -243,17 +243,6 @@ def test_a_wheel_without_operators_is_refused(
     assert checkout.set_up()[0] == 1
     assert "without its operators" in one_line(capfd.readouterr().err)
     assert list((user_cache / "wheels" / KEY).iterdir()) == []
-
-
-def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "a"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert cache.cache_folder() == (tmp_path / "a").resolve()
-    monkeypatch.delenv("MMDIST_CACHE")
-    assert cache.cache_folder() == (tmp_path / "b" / "mmdist").resolve()
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "c"))
-    assert cache.cache_folder() == (tmp_path / "c" / ".cache" / "mmdist").resolve()
 
 
 def test_a_truncated_wheel_is_not_usable(tmp_path: Path) -> None:

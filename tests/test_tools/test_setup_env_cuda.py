@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from environment import cuda
 from environment.failure import SetupFailure
-from helpers.env_checkout import Checkout, one_line
+from helpers.env_checkout import KEY, Checkout, one_line
 
 CUDA_TORCH = {"torch": {"version": "2.13.0+cu130", "cuda": "13.0"}}
 CPU_TORCH = {"torch": {"version": "2.13.0+cpu", "cuda": None}}
@@ -131,3 +132,134 @@ def test_other_devices_are_compiled_for_when_they_are_asked_for(
     monkeypatch.setenv("FORCE_CUDA", "maybe")
     assert checkout.set_up()[0] == 1
     assert "FORCE_CUDA=maybe" in one_line(capfd.readouterr().err)
+
+
+# -- the compiler that is asked is the one that torch takes ---------------------------------------
+
+
+def make_nvcc(home: Path, release: str) -> str:
+    make_program(home / "bin", "nvcc", f"echo release {release}, V{release}.1")
+    return str(home)
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"CUDA_HOME": "a"},
+        {"CUDA_PATH": "b"},
+        {"CUDA_HOME": "a", "CUDA_PATH": "b"},
+        {"CUDA_HOME": "", "CUDA_PATH": "b"},
+    ],
+)
+def test_cuda_is_looked_for_where_torch_looks_for_it(
+    variables: dict[str, str], on_path: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extension = pytest.importorskip("torch.utils.cpp_extension")
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value and make_nvcc(tmp_path / value, "13.0"))
+    make_nvcc(tmp_path / "c", "13.0")
+    monkeypatch.setenv("PATH", str(tmp_path / "c" / "bin") if on_path else str(tmp_path))
+    assert cuda.find_home(os.environ) == (extension._find_cuda_home() or "/usr/local/cuda")
+
+
+@pytest.mark.parametrize(("named", "on_path", "taken"), [
+    ("13.0", "12.8", "named"),
+    ("12.8", "13.0", ""),
+    (None, "13.0", "path"),
+    (None, "12.8", ""),
+    ("gone", "13.0", ""),
+])  # fmt: skip
+def test_the_compiler_that_is_judged_is_the_one_that_compiles(
+    checkout: Checkout, named: str | None, on_path: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.change(torch="2.13.0+cu130", cuda="13.0")
+    if named is not None:
+        monkeypatch.setenv("CUDA_HOME", str(tmp_path / "named"))
+    if named not in (None, "gone"):
+        make_nvcc(tmp_path / "named", named)
+    make_nvcc(tmp_path / "path", on_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "path" / "bin"), prepend=":")
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "9.0")
+    assert checkout.set_up()[0] == 0
+    variables = checkout.state["variables"]
+    assert variables["FORCE_CUDA"] == ("1" if taken else "0")
+    assert not taken or variables["CUDA_HOME"] == str(tmp_path / taken)
+
+
+# -- an mmcv that is there, and what is noted of it -----------------------------------------------
+
+CUDA_KEY, CPU_KEY = KEY.replace("+cpu", "+cu130").removesuffix("cpu"), KEY
+
+
+@pytest.mark.parametrize(("cuda_version", "asked", "built"), [
+    ("13.0", {"FORCE_CUDA": "1"}, f"{CUDA_KEY}cuda-7.5_8.0_9.0_10.0_12.0_PTX"),
+    ("13.0", {"TORCH_CUDA_ARCH_LIST": "8.6"}, f"{CUDA_KEY}cuda-8.6"),
+    ("13.0", {"FORCE_CUDA": "1", "TORCH_CUDA_ARCH_LIST": "8.6"}, f"{CUDA_KEY}cuda-8.6"),
+    ("13.0", {"FORCE_CUDA": "0"}, f"{CUDA_KEY}cpu"),
+    ("13.0", {"FORCE_CUDA": "", "TORCH_CUDA_ARCH_LIST": " "}, ""),
+    (None, {"FORCE_CUDA": "0"}, CPU_KEY),
+    (None, {"TORCH_CUDA_ARCH_LIST": "8.6"}, ""),
+    (None, {}, ""),
+])  # fmt: skip
+def test_an_mmcv_from_elsewhere_gives_way_only_to_operators_that_are_asked_for(
+    checkout: Checkout, env: dict[str, str], cuda_version: str | None, asked: dict[str, str], built: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    checkout.change(installed={"pip": "26.3", "mmcv": "2.1.0"})
+    if cuda_version:
+        checkout.change(torch="2.13.0+cu130", cuda=cuda_version)
+    monkeypatch.setenv("CUDA_HOME", env["CUDA_HOME"])
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        assert checkout.set_up()[0] == 0
+        assert len(checkout.calls_with("pip wheel")) == bool(built)
+    assert not built or checkout.note["mmcv"] == built
+
+
+def test_one_that_an_earlier_set_up_found_and_kept_gives_way_too(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.change(installed={"pip": "26.3", "mmcv": "2.1.0"})
+    assert checkout.set_up()[0] == 0 and not checkout.calls_with("pip wheel")
+    monkeypatch.setenv("FORCE_CUDA", "0")
+    assert checkout.set_up()[0] == 0
+    assert len(checkout.calls_with("pip wheel")) == 1 and checkout.note["mmcv"] == CPU_KEY
+
+
+@pytest.mark.parametrize("asked", [{}, {"FORCE_CUDA": "0"}, {"TORCH_CUDA_ARCH_LIST": "8.6"}])
+def test_beside_a_cpu_build_of_torch_the_note_holds_whatever_is_asked_for(
+    checkout: Checkout, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    assert checkout.set_up()[0] == 0
+    assert checkout.note["mmcv"] == CPU_KEY and checkout.state["variables"]["FORCE_CUDA"] == "0"
+    before = checkout.note
+    for name in ("FORCE_CUDA", "TORCH_CUDA_ARCH_LIST"):
+        monkeypatch.delenv(name, raising=False)
+        assert checkout.set_up()[0] == 0
+    monkeypatch.setenv("FORCE_CUDA", "1")
+    assert checkout.set_up()[0] == 1 and "FORCE_CUDA=1" in one_line(capfd.readouterr().err)
+    assert checkout.note == before and len(checkout.calls_with("pip wheel")) == 1
+
+
+def test_after_an_interruption_the_note_still_tells_which_mmcv_is_there(
+    checkout: Checkout, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.change(torch="2.13.0+cu130", cuda="13.0")
+    monkeypatch.setenv("CUDA_HOME", env["CUDA_HOME"])
+    monkeypatch.setenv("FORCE_CUDA", "0")
+    checkout.change(fail={"mmengine==": "ERROR: interrupted behind mmcv"})
+    assert checkout.set_up()[0] == 1
+    assert checkout.note == {"mmcv": f"{CUDA_KEY}cpu"}
+    checkout.change(fail={})
+    assert checkout.set_up()[0] == 0 and len(checkout.calls_with("pip wheel")) == 1
+    monkeypatch.setenv("FORCE_CUDA", "1")
+    checkout.change(fail={".whl": "ERROR: interrupted while mmcv is exchanged"})
+    assert checkout.set_up()[0] == 1
+    assert "mmcv" not in checkout.note  # either of the two may be there

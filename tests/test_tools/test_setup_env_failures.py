@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import cache, failure, machine, shell
+from environment import cache, failure, machine, main, shell
 from helpers.env_checkout import MISC, Checkout, Usage, one_line
 
 # -- two at once, and interruption ----------------------------------------------------------------
@@ -52,7 +54,10 @@ def test_two_set_ups_at_once_build_mmcv_once(checkout: Checkout, tmp_path: Path,
     assert sum(len(each.calls_with("pip wheel")) for each in both) == 1
 
 
-def test_sigterm_ends_the_compilers_too_and_says_how_to_go_on(checkout: Checkout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_compilers_too_and_says_how_to_go_on(
+    checkout: Checkout, tmp_path: Path, number: signal.Signals
+) -> None:
     python = checkout.root / ".venv" / "bin" / "python"
     beacon = tmp_path / "child.pid"
     sleeper = f"    import subprocess; child = subprocess.Popen(['sleep', '60'])\n    Path({str(beacon)!r}).write_text(str(child.pid)); child.wait()\n"  # noqa: E501
@@ -74,7 +79,7 @@ def test_sigterm_ends_the_compilers_too_and_says_how_to_go_on(checkout: Checkout
     deadline = time.monotonic() + 30
     while not (beacon.exists() and beacon.read_text()) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
-    process.terminate()
+    process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     hint = one_line(error).rpartition("go on from here with: ")[2]
@@ -159,6 +164,20 @@ def test_an_error_of_the_file_system_is_one_line(
     monkeypatch.setattr(shell.Path, "mkdir", refuse)
     assert checkout.set_up()[0] == 1
     assert expected in one_line(capfd.readouterr().err)
+
+
+class ClosedBehindMmcv(io.StringIO):
+    """Somebody who stops reading in the middle of a line."""
+
+    def write(self, text: str) -> int:
+        if "mmcv" in self.getvalue():
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+def test_a_reader_who_is_gone_is_one_line_too(checkout: Checkout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.main(checkout.root, ClosedBehindMmcv()) == 1
+    one_line(capfd.readouterr().err)
 
 
 def test_a_python_without_venv_names_the_package(tmp_path: Path) -> None:

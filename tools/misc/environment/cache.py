@@ -18,25 +18,21 @@ from environment.shared import kernel_cache
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 # And one where this user cannot write, which may hold an environment that is complete.
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-REMEDY = "set MMDIST_CACHE to a folder that you alone can write to"
 OPEN = "others can write it"
 # The locks of this process, for what it starts: they are free when the last process that has them has ended.
 HELD: set[int] = set()
 
 
 def cache_folder() -> Path:
-    """``$MMDIST_CACHE``, else ``$XDG_CACHE_HOME/mmdist``, else ``~/.cache/mmdist``.
+    """mmdist's own rule, for the wheels that are kept here.
 
     Raises:
         SetupFailure: It is in a home that nobody knows.
     """
-    own = os.environ.get("MMDIST_CACHE")
-    base = own or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        folder = Path(base).expanduser().resolve()
-    except RuntimeError:  # no HOME, and this user has no entry either, as in some containers
-        raise SetupFailure(f"there is no home folder for {base}: {REMEDY}") from None
-    return folder if own else folder / "mmdist"
+        return kernel_cache.user_cache()
+    except RuntimeError as error:
+        raise SetupFailure(str(error)) from error
 
 
 @contextmanager
@@ -119,7 +115,7 @@ def private_folder(name: str) -> Path:
     except kernel_cache.Untrusted as error:
         raise SetupFailure(str(error)) from error
     except OSError as error:
-        raise SetupFailure(f"{error.filename or path}: {error.strerror or error}: {REMEDY}") from error
+        raise SetupFailure(f"{error.filename or path}: {error.strerror or error}: {kernel_cache.REMEDY}") from error
     return path
 
 

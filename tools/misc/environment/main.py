@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -43,6 +44,7 @@ def main(project: Path = PROJECT, stream: TextIO | None = None, asked: str = "")
         message, status = message_of(error), 1
     except KeyboardInterrupt:
         message, status = f"interrupted; go on from here with: {command_again()}", 130
-    steps.end_line()
+    with suppress(OSError):  # whoever reads the steps may be gone, as behind `make env | head`
+        steps.end_line()
     print(f"error: {message}", file=sys.stderr)
     return status

@@ -98,6 +98,7 @@ def main() -> None:
         json.dumps(
             {
                 "python": platform.python_version(),
+                "prefix": sys.prefix,
                 "tag": "cp{}{}".format(*sys.version_info[:2]),
                 "platform": re.sub(r"[-.]", "_", sysconfig.get_platform()),
                 "headers": Path(sysconfig.get_path("include"), "Python.h").exists(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ class State:
         try:
             answer = subprocess.run(command, capture_output=True, env=clean_environment(), check=True)
             self.probe = json.loads(answer.stdout)
+            # without pyvenv.cfg it works outside .venv, and what pip does would be done there
+            if not os.path.samefile(self.probe["prefix"], self.venv):
+                self.probe = {}
         except (OSError, subprocess.CalledProcessError, ValueError):
             self.probe = {}
         return bool(self.probe)
@@ -78,9 +82,16 @@ class State:
         return {line.split("==")[0]: line for line in lines if "==" in line and ";" not in line}
 
     def python_version(self) -> str | None:
-        command = [self.python, "-I", "-c", "import platform; print(platform.python_version())"]
+        """Of the environment's interpreter; None where there is none, or where it works outside the environment."""
+        code = (
+            "import os, platform, sys; "
+            "print(platform.python_version() if os.path.samefile(sys.prefix, sys.argv[1]) else '')"
+        )
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            answer = subprocess.run(
+                [self.python, "-I", "-c", code, self.venv], capture_output=True, text=True, check=True
+            )
+            return answer.stdout.strip() or None
         except (OSError, subprocess.CalledProcessError):
             return None
 

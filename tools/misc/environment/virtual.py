@@ -97,7 +97,9 @@ class Environment(State):
             self.restore_pip()
         else:
             version = self.python_version()
-            if version is None:  # there is none, or its interpreter is gone: the packages in it are kept
+            if os.path.lexists(self.venv) and not self.venv.is_dir():  # a file, or a link to nowhere
+                raise self.damaged()
+            if version is None:  # there is none, or a part of it is gone: the packages in it are kept
                 for path in self.venv.glob("bin/python*"):
                     if not path.exists():  # a link to the interpreter that is gone
                         path.unlink()
@@ -106,8 +108,11 @@ class Environment(State):
                 self.refuse_other_python(version)
                 self.restore_pip()
         if not self.look():
-            raise SetupFailure(f".venv is damaged: remove it ({self.remove}) and run again")
+            raise self.damaged()
         return True
+
+    def damaged(self) -> SetupFailure:
+        return SetupFailure(f".venv is damaged: remove it ({self.remove}) and run again")
 
     def restore_pip(self) -> None:
         """Bring pip back; what is left of its metadata would say that it is there."""
