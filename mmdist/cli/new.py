@@ -28,7 +28,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--method",
         required=True,
-        help="kd, dkd, nkd, dist, distplus, rdd, rdd-dist, sdd, dckd, cwd (segmenters), pkd (detectors) or mimic",
+        help="kd, dkd, nkd, dist, distplus, rdd, rdd-dist, sdd, dckd, cwd (segmenters), pkd (detectors), mimic; with "
+        "--unlabeled also pseudo, pseudo-kd and pseudo-dist",
     )
     parser.add_argument("-o", "--out", required=True, metavar="OUT", help="config file to write")
     parser.add_argument("--teacher-ckpt", metavar="CKPT", help="weights of the teacher; file or URL")
