@@ -44,6 +44,17 @@ def test_a_config_with_unlabelled_images_passes(cfg: Config) -> None:
     preflight(cfg, ("train",))
 
 
+def test_pseudo_labels_need_images_without_labels_and_no_distiller(cfg: Config) -> None:
+    cfg.model.pseudo_labels = dict(score_thr=0.5)
+    cfg.model.distiller = None
+    preflight(cfg, ("train",))
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.labeled
+    del cfg.train_dataloader["batch_sampler"]
+    with pytest.raises(ConfigError) as caught:
+        preflight(cfg, ("train",))
+    assert caught.value.key == "train_dataloader.dataset"
+
+
 def test_the_config_of_the_page_is_what_it_says(cfg: Config, tmp_path: Path) -> None:
     data = cfg.train_dataloader.dataset
     cfg.train_dataloader.dataset = data.labeled

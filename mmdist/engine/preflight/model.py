@@ -84,7 +84,7 @@ def check_part(cfg: Any, scope: str | None, key: str) -> None:
             _check_overhaul(cfg, kind, scope, key)
             if not is_mmdists(kind):
                 _check_told(cfg["distiller"], scope, f"{key}.distiller")
-        elif weighting is None or cfg.get("distiller") is not None:
+        elif (weighting is None and cfg.get("pseudo_labels") is None) or cfg.get("distiller") is not None:
             raise ConfigError(f"{key}.distiller", cfg.get("distiller"), "a dict with `type`")
         return
     _check_children(cfg, scope, key)

@@ -104,8 +104,17 @@ def _chosen(data: dict[str, Any], indices: list[int]) -> dict[str, Any]:
 
 
 @contextmanager
-def named_failure(model: nn.Module) -> Iterator[None]:
-    """Inside, a model whose loss fails is named: on images without annotations some do.
+def named_failure(
+    model: nn.Module,
+    key: str = "model.architecture",
+    wanted: str = "a model whose loss takes images without annotations",
+) -> Iterator[None]:
+    """Inside, a model that fails is named.
+
+    Args:
+        model (nn.Module): The student, by default.
+        key (str): Where it stands in the config.
+        wanted (str): What is expected of it.
 
     Raises:
         ConfigError: The model, and what it said.
@@ -115,8 +124,7 @@ def named_failure(model: nn.Module) -> Iterator[None]:
     except (MMDistError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
-        wanted = "a model whose loss takes images without annotations"
-        raise ConfigError("model.architecture", type(model).__name__, wanted, one_line(error)) from error
+        raise ConfigError(key, type(model).__name__, wanted, one_line(error)) from error
 
 
 def content(inputs: Tensor, samples: Sequence[Any]) -> Tensor:

@@ -59,7 +59,7 @@ def dino() -> dict[str, Any]:
     model = Config.fromstring(f"_base_ = {DINO!r}", ".py").to_dict()["model"]
     model["backbone"].update(depth=18, base_channels=8, stem_channels=8, init_cfg=None)
     model["neck"].update(in_channels=[16, 32, 64])
-    model["num_queries"] = 20
+    model["num_queries"] = model["test_cfg"]["max_per_img"] = 20
     for part in ("encoder", "decoder"):
         model[part]["num_layers"] = 1
         model[part]["layer_cfg"]["ffn_cfg"]["feedforward_channels"] = 32

@@ -196,6 +196,18 @@ def test_where_the_distillation_has_stopped_pseudo_labels_have_too() -> None:
     assert not any(key.startswith("pseudo.") for key in losses_of(model, raw_batch(scope, LABELED, UNLABELED)))
 
 
+def test_a_teacher_that_cannot_predict_is_named_and_not_the_student() -> None:
+    scope, model = pseudo("detector")
+
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no boxes here")
+
+    model.teacher.bbox_head.predict_by_feat = fails
+    with pytest.raises(ConfigError) as caught:
+        losses_of(model, raw_batch(scope, LABELED, UNLABELED))
+    assert caught.value.key == "model.teacher"
+
+
 WRONG = [
     (dict(), "model.pseudo_labels.score_thr"),
     (dict(score_thr="high"), "model.pseudo_labels.score_thr"),

@@ -15,12 +15,14 @@ from mmdist.models.algorithms.pseudo_labels.decisions import SURE, Classifier, d
 from mmdist.models.algorithms.pseudo_labels.options import KEY, check_number, check_options
 from mmdist.models.algorithms.pseudo_labels.views import StrongView
 from mmdist.models.algorithms.teacher import VIEW, Teacher
+from mmdist.models.algorithms.unlabeled import named_failure
 from mmdist.models.teacher_weights import check_whole_teacher
 
 if TYPE_CHECKING:
     from mmdist.models.algorithms.single_teacher_distill import SingleTeacherDistill
 
 PREFIX = "pseudo"
+PREDICTS = "a model that predicts batches of the training, for model.pseudo_labels"
 
 
 class PseudoLabels:
@@ -69,7 +71,8 @@ class PseudoLabels:
         Returns:
             tuple: The student's view, and data samples with the teacher's decisions.
         """
-        found = teacher.infer(lambda: self.decide(images, samples, self.score_thr), inputs)
+        with named_failure(teacher.model, "model.teacher", PREDICTS):
+            found = teacher.infer(lambda: self.decide(images, samples, self.score_thr), inputs)
         if self.view is None:
             return inputs, found
         with teacher.own_numbers(VIEW, inputs):
