@@ -12,8 +12,10 @@ PARTNERS = {
 }
 SIDE = {"mmdet": 128, "mmseg": 128, "mmpretrain": 224}  # of the random images, in pixels
 SIDES = {  # families that take no other, and slow ones
-    "mmdet-ddod": 256,
+    "mmdet-ddod": 512,
+    "mmdet-dino": 256,
     "mmdet-ssd": 300,
+    "mmseg-mobilenet_v3": 512,
     "mmpretrain-convmixer": 112,
     "mmpretrain-eva02": 336,
     "mmpretrain-inception_v3": 299,

@@ -21,6 +21,7 @@ PACKAGES = {  # what the constructors of these types import
     "TIMMBackbone": "timm",
 }
 HEADS = ("head", "decode_head", "bbox_head", "roi_head", "mask_head", "panoptic_head", "rpn_head")
+LARGE = (512, 512)  # that small images are too small for some is no reason
 GUIDED = {"GARetinaHead", "GARPNHead"}  # MMCV's MaskedConv2d
 WORDS = ("language_model", "lang_model_name", "tokenizer", "text_encoder")  # of models that read text
 
@@ -43,7 +44,7 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         "text": any(_has(model, word) for word in WORDS),
         "packages": sorted(name for kind, name in PACKAGES.items() if kind in types and find_spec(name) is None),
         "one_image": bool(types & GUIDED),
-        "trains": trains(cfg, size),
+        "trains": any(trains(cfg, each) for each in (size, LARGE)),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }
 
