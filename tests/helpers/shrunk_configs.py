@@ -68,7 +68,8 @@ def smallest(model: dict[str, Any], classes: int | None) -> dict[str, Any]:
         made["data_preprocessor"]["size"] = (SIDE, SIDE)
         made = _narrow(made)
     # Some give a width a second time, under another name.
-    if ("ResNet" in kind or "ResNeXt" in kind) and not any(word in str(model) for word in ("embed_dims", "num_deconv", "rfp_backbone")):
+    twice = any(word in str(model) for word in ("embed_dims", "num_deconv", "rfp_backbone"))
+    if ("ResNet" in kind or "ResNeXt" in kind) and not twice:
         return shrunk(made, classes)
     head = made.get("head")
     if kind in SMALLEST and isinstance(head, dict) and isinstance(backbone.get("arch"), str):
