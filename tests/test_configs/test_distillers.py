@@ -143,7 +143,7 @@ model = dict(architecture=dict(head=dict(loss=dict(loss_weight=settings.ce_weigh
     path.write_text(text)
     cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build({**cfg.model, "random_teacher": True})
     assert model.distiller.connectors.regions.scales == FINE
     assert model.distiller.distill_losses.loss_sdd.base.beta == 6
     assert model.student.head.loss_module.loss_weight == 1.0

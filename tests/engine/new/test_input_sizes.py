@@ -40,6 +40,7 @@ def test_the_students_batch_is_resized_for_the_teacher(name: str, method: str, t
     cfg = Config.fromfile(out)
     assert tuple(cfg.model.teacher_input_size) == size
     assert any(f"{size[0]}x{size[1]}" in note and "16x16" in note for note in told.notes)
+    cfg.model.random_teacher = True
     with quickly("mmpretrain"):
         runner = Runner.from_cfg(cfg)
         runner.train()

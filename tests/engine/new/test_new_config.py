@@ -76,8 +76,10 @@ def test_a_written_config_runs_under_mmengines_own_runner(tmp_path: Path) -> Non
     student.write_text("".join(f"{name} = {value!r}\n" for name, value in cfg.items()))
     out.parent.mkdir()
     new_config(str(student), str(student), "kd", str(out))
+    written = Config.fromfile(out)
+    written.model.random_teacher = True
     with quickly("mmseg"):
-        runner = Runner.from_cfg(Config.fromfile(out))
+        runner = Runner.from_cfg(written)
         runner.train()
     logged = runner.message_hub.log_scalars
     assert torch.isfinite(torch.tensor(float(logged["train/distill.loss_kd"].current())))
