@@ -166,6 +166,7 @@ class UnlabeledDataset(BaseDataset):
 
     def _infos_of_dataset(self) -> list[dict]:
         dataset = ROOT_DATASETS.build(without_labels(self.images))
+        self._metainfo = self._metainfo or copy.deepcopy(getattr(dataset, "metainfo", {}))  # a checkpoint names classes
         infos: dict[str, dict] = {}
         for index in range(len(dataset)):
             found = dataset.get_data_info(index)

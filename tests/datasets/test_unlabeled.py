@@ -93,6 +93,14 @@ def test_the_images_of_a_dataset_are_taken_without_its_filter(tmp_path: Path) ->
     assert len(both.unlabeled.pipeline.transforms) == len(labeled.pipeline)
 
 
+def test_the_images_of_a_dataset_bring_its_class_names(tmp_path: Path) -> None:
+    labeled = plain_run("mmdet", tmp_path).train_dataloader.dataset
+    classes = labeled.metainfo["classes"]
+    assert built("mmdet", dict(type="mmdist.UnlabeledDataset", images=labeled)).metainfo["classes"] == classes
+    own = dict(type="mmdist.UnlabeledDataset", images=labeled, metainfo=dict(classes=("mine",)))
+    assert built("mmdet", own).metainfo["classes"] == ("mine",)
+
+
 def test_transforms_that_drop_images_without_boxes_keep_them(folder: Path) -> None:
     crop = dict(type="RandomCrop", crop_size=(20, 20), allow_negative_crop=False)
     pipeline = [*LOAD, BOXES, dict(type="RandomOrder", transforms=[crop]), dict(type="PackDetInputs")]

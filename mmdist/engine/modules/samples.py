@@ -50,7 +50,7 @@ def detection(model: nn.Module, count: int, size: Size) -> list[Any]:
     from mmengine.structures import InstanceData, PixelData
 
     height, width = size
-    stride = _label_stride(model)
+    stride, masked = _label_stride(model), not _takes_masks_for_tensors(model)
     samples = _samples(DetDataSample, count, size)
     for index, sample in enumerate(samples):
         shares = torch.tensor(BOXES) + index % 3 * STEP
@@ -61,6 +61,8 @@ def detection(model: nn.Module, count: int, size: Size) -> list[Any]:
             mask[top:bottom, left:right] = 1
         labels = torch.zeros(len(boxes), dtype=torch.long)
         sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(masks.numpy(), height, width))
+        if not masked:
+            del sample.gt_instances.masks
         sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])  # none, as most datasets give
         sample.gt_sem_seg = PixelData(sem_seg=torch.zeros((1, height // stride, width // stride), dtype=torch.long))
     return samples
@@ -88,6 +90,13 @@ def without_labels(sample: Any, ignored: int) -> None:
 def ignored_label(model: nn.Module) -> int:
     """The label that a segmenter's head ignores; of another model the usual one."""
     return getattr(getattr(model, "decode_head", None), "ignore_index", IGNORED)
+
+
+def _takes_masks_for_tensors(model: nn.Module) -> bool:
+    """RTMDet's assigner does where it finds masks, and only the head for instances has made them tensors."""
+    head = getattr(model, "bbox_head", None)
+    known = type(getattr(head, "assigner", None)).__name__ == "DynamicSoftLabelAssigner"
+    return known and not any("mask" in name for name, _ in head.named_modules())
 
 
 def _label_stride(model: nn.Module) -> int:

@@ -80,14 +80,14 @@ def _alone(dataset: dict[str, Any], place: str, images: Images, out: Path, stude
         return {"dataset": _alone(inner, f"{place}.dataset", images, out, student)}
     leaf, leafs_place = _leaf(dataset, place)
     own = images.unlabeled is None
-    metainfo = {"metainfo": Code(f"{leafs_place}.metainfo")} if "metainfo" in leaf else {}
+    named = {} if own or "metainfo" not in leaf else {"metainfo": Code(f"{leafs_place}.metainfo")}
     taken = Noted(Code(place), "the training images, without their labels")
     return {
         "_delete_": True,
         "type": "mmdist.UnlabeledDataset",
         "images": taken if own else Noted(beside(images.unlabeled or "", out), "a folder, or a list file"),
         "pipeline": Code(f"{leafs_place}.pipeline"),
-        **metainfo,
+        **named,
         **_ignored(student),
     }
 

@@ -61,8 +61,10 @@ def test_images_of_their_own_take_the_place_of_the_labelled_ones(tmp_path: Path)
 def test_without_others_the_training_images_are_taken(tmp_path: Path) -> None:
     meta = dict(classes=("a", "b"))
     found = written(tmp_path, Images(None, 2, labels=False), dataset=dict(PLAIN, metainfo=meta))
-    expected = dict(type="mmdist.UnlabeledDataset", images=dict(PLAIN, metainfo=meta), pipeline=PIPELINE, metainfo=meta)
-    assert found.dataset == expected and found.batch_size == 2
+    assert found.dataset == dict(type="mmdist.UnlabeledDataset", images=dict(PLAIN, metainfo=meta), pipeline=PIPELINE)
+    assert found.batch_size == 2
+    others = written(tmp_path, Images("more", 2, labels=False), dataset=dict(PLAIN, metainfo=meta))
+    assert others.dataset.metainfo == meta
 
 
 ALONE = dict(type="mmdist.UnlabeledDataset", pipeline=PIPELINE)

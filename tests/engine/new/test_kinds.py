@@ -139,8 +139,8 @@ def test_a_segmenter_of_points_gives_its_features(tmp_path: Path) -> None:
         new_config(plain, plain, "kd", str(tmp_path / "other.py"), size=(64, 64))
 
 
-def rtmdet_ins() -> dict[str, Any]:
-    cfg = Config.fromstring("_base_ = 'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py'", ".py").to_dict()["model"]
+def rtmdet(name: str = "rtmdet-ins_tiny_8xb32-300e_coco") -> dict[str, Any]:
+    cfg = Config.fromstring(f"_base_ = 'mmdet::rtmdet/{name}.py'", ".py").to_dict()["model"]
     cfg["backbone"].update(deepen_factor=0.167, widen_factor=0.125, init_cfg=None, norm_cfg=dict(type="BN"))
     cfg["neck"].update(in_channels=[32, 64, 128], out_channels=32, num_csp_blocks=1, norm_cfg=dict(type="BN"))
     cfg["bbox_head"].update(num_classes=3, in_channels=32, feat_channels=32, norm_cfg=dict(type="BN"))
@@ -148,8 +148,13 @@ def rtmdet_ins() -> dict[str, Any]:
 
 
 def test_instances_with_masks_are_distilled(tmp_path: Path) -> None:
-    _, losses = written(tmp_path, "retina", rtmdet_ins(), "dist")
+    _, losses = written(tmp_path, "retina", rtmdet(), "dist")
     assert losses["student.loss_mask"] > 0
+
+
+def test_the_same_detector_without_masks_is_distilled(tmp_path: Path) -> None:
+    _, losses = written(tmp_path, "retina", rtmdet("rtmdet_tiny_8xb32-300e_coco"), "dist")
+    assert losses["student.loss_bbox"] > 0
 
 
 def test_the_last_layer_before_a_classifier_is_on_the_main_path(tmp_path: Path) -> None:
