@@ -19,8 +19,7 @@ def check_unlabeled(cfg: Config) -> None:
         cfg (Config): The whole config.
 
     Raises:
-        ConfigError: The dataset without its batch sampler, a model that would learn from empty annotations, or no label
-            and a loss of the student's own.
+        ConfigError: The dataset without its batch sampler, or a model that would learn from empty annotations.
     """
     from mmdist.datasets import LabeledUnlabeledBatchSampler, LabeledUnlabeledDataset, UnlabeledDataset
 
