@@ -21,6 +21,7 @@ from mmdist.engine.dataset_classes import config_names
 from mmdist.engine.gap.data import training_loader
 from mmdist.engine.modules.batch import real_batch
 from mmdist.engine.preflight import preflight
+from mmdist.engine.preflight.unlabeled import check_unlabeled
 from mmdist.errors import ConfigError, MMDistError
 
 
@@ -81,6 +82,32 @@ def test_models_that_would_learn_from_empty_annotations_are_refused(cfg: Config)
     refused(Config(plain), r"model\.type = 'RetinaNet'.*SingleTeacherDistill")
     cfg.model.teacher_trainable = True
     refused(cfg, "teacher_trainable")
+
+
+@pytest.mark.parametrize("wrapper", [None, "RepeatDataset", "MultiImageMixDataset"])
+def test_without_any_label_the_students_own_loss_is_left_out(wrapper: str | None, cfg: Config) -> None:
+    loader = cfg.train_dataloader
+    labeled = loader.dataset.labeled
+    del loader.batch_sampler
+    loader.dataset = dict(type="mmdist.UnlabeledDataset", images=loader.dataset.unlabeled, pipeline=labeled.pipeline)
+    if wrapper is not None:
+        more = dict(times=2) if wrapper == "RepeatDataset" else dict(pipeline=[])
+        loader.dataset = dict(type=wrapper, dataset=loader.dataset, **more)
+    refused(cfg, r"model\.calculate_student_loss = True")
+    cfg.model.calculate_student_loss = False
+    preflight(cfg, ("train",))
+
+
+def test_images_that_a_wrapper_has_mixed_get_no_pseudo_labels_without_labels(cfg: Config) -> None:
+    loader = cfg.train_dataloader
+    pipeline = loader.dataset.labeled.pipeline
+    inner = dict(type="mmdist.UnlabeledDataset", images=loader.dataset.unlabeled, pipeline=pipeline)
+    cfg.model.pseudo_labels = dict(score_thr=0.9)
+    loader.dataset = dict(type="RepeatDataset", times=2, dataset=inner)
+    check_unlabeled(cfg)
+    loader.dataset = dict(type="MultiImageMixDataset", dataset=inner, pipeline=[])
+    with pytest.raises(ConfigError, match=r"train_dataloader\.dataset\.type = 'MultiImageMixDataset'"):
+        check_unlabeled(cfg)
 
 
 def test_misspelt_parts_and_missing_folders_are_named(cfg: Config) -> None:

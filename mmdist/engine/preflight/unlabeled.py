@@ -27,7 +27,8 @@ def check_unlabeled(cfg: Config) -> None:
     loader, scope, model = cfg.get("train_dataloader"), cfg.get("default_scope"), cfg.get("model")
     if not isinstance(loader, dict):
         return
-    dataset = _kind(loader.get("dataset"), scope, "dataset")
+    mixer, inner = _inside(loader.get("dataset"))
+    dataset = _kind(inner, scope, "dataset")
     if dataset not in (LabeledUnlabeledDataset, UnlabeledDataset):
         if isinstance(model, dict) and model.get("pseudo_labels") is not None:
             images = "dict(type='mmdist.LabeledUnlabeledDataset', labeled=..., unlabeled=...)"
@@ -43,6 +44,28 @@ def check_unlabeled(cfg: Config) -> None:
         raise ConfigError("model.type", model.get("type"), ["mmdist.SingleTeacherDistill"], hint)
     if isinstance(model, dict) and model.get("teacher_trainable"):
         raise ConfigError("model.teacher_trainable", True, "False beside unlabelled images")
+    if dataset is UnlabeledDataset and isinstance(model, dict):
+        _check_alone(model, mixer)
+
+
+def _check_alone(model: dict, mixer: Any) -> None:
+    """No image has labels: there is no task loss, and what a mixer has packed does not say that it has none."""
+    if model.get("pseudo_labels") is not None:
+        if mixer is not None:
+            hint = "pseudo-labels without labels need the images as they are"
+            raise ConfigError("train_dataloader.dataset.type", mixer, ["mmdist.UnlabeledDataset"], hint)
+    elif model.get("calculate_student_loss", True):
+        hint = "mmdist.LabeledUnlabeledDataset has labelled images too"
+        raise ConfigError("model.calculate_student_loss", True, "False: no image has labels", hint)
+
+
+def _inside(dataset: Any) -> tuple[Any, Any]:
+    """The type of a wrapper that mixes images, if there is one, and the dataset inside of all wrappers."""
+    mixer = None
+    while isinstance(dataset, dict) and isinstance(dataset.get("dataset"), dict):
+        mixer = dataset.get("type") if "pipeline" in dataset else mixer
+        dataset = dataset["dataset"]
+    return mixer, dataset
 
 
 def _kind(cfg: Any, scope: str | None, registry: str) -> Any:
