@@ -9,7 +9,7 @@ from mmdist.functional.difficulty import (
 )
 from mmdist.functional.divergence import dckd_loss, dkd_loss, kd_loss, nkd_loss
 from mmdist.functional.labels import nearest_labels
-from mmdist.functional.pseudo_labels import hard_labels
+from mmdist.functional.pseudo_labels import decision_confidence, hard_labels
 from mmdist.functional.regions import pool_regions, region_labels, sdd_loss
 from mmdist.functional.relation import acclimation_loss, channel_relation_loss, dist_loss, spatial_relation_loss
 from mmdist.functional.resizing import resize_images, resize_maps
@@ -18,6 +18,7 @@ __all__ = [
     "acclimation_loss",
     "channel_relation_loss",
     "dckd_loss",
+    "decision_confidence",
     "dist_loss",
     "dkd_loss",
     "entropy_weight",

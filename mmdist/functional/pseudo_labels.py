@@ -48,8 +48,8 @@ def hard_labels(
         if activation != "sigmoid":
             raise ValueError(f"activation = {activation!r}: expected 'sigmoid' for scores of one channel")
         p = scores[:, 0].sigmoid()
-        labels = (p > positive_thr).long()
-        sure = torch.where(labels == 1, p, 1 - p)
+        positive = p > positive_thr
+        labels, sure = positive.long(), decision_confidence(p, positive)
     else:
         largest, labels = scores.max(dim=1)
         if activation == "softmax":
@@ -59,3 +59,22 @@ def hard_labels(
         else:
             sure = largest / scores.sum(dim=1).clamp_min(torch.finfo(scores.dtype).tiny)
     return labels.masked_fill(sure < score_thr, ignore_index)
+
+
+def decision_confidence(probability: Tensor, positive: Tensor) -> Tensor:
+    r"""How sure a decision for or against a class is.
+
+    .. math:: p \text{ where the decision is for the class, else } 1 - p
+
+    Args:
+        probability (Tensor): p of the class, of any shape.
+        positive (Tensor): Of the same shape, bool: the decision.
+
+    Returns:
+        Tensor: As ``probability``.
+
+    Example:
+        >>> decision_confidence(torch.tensor([0.9, 0.1]), torch.tensor([True, False])).tolist()
+        [0.8999999761581421, 0.8999999761581421]
+    """
+    return torch.where(positive, probability, 1 - probability)

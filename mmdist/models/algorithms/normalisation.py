@@ -35,11 +35,16 @@ def normalisation(preprocessor: nn.Module | None) -> Normalisation | None:
     enabled = getattr(preprocessor, "_enable_normalize", None)
     if enabled is None or (not enabled and type(preprocessor).__module__.startswith("mmpretrain.")):
         return None
-    flags = ("_channel_conversion", "channel_conversion", "to_rgb")
-    reverse = any(bool(getattr(preprocessor, flag, False)) for flag in flags)
+    reverse = reverses_channels(preprocessor)
     if not enabled:
         return Normalisation(reverse, torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
     return Normalisation(reverse, preprocessor.mean.view(-1, 1, 1), preprocessor.std.view(-1, 1, 1))
+
+
+def reverses_channels(preprocessor: nn.Module | None) -> bool:
+    """Whether a data preprocessor turns the order of the channels around: BGR to RGB or back."""
+    flags = ("_channel_conversion", "channel_conversion", "to_rgb")
+    return any(bool(getattr(preprocessor, flag, False)) for flag in flags)
 
 
 class Translation(NamedTuple):

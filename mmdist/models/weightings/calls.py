@@ -33,8 +33,8 @@ class LossCall:
         self.module = module
         self.signature = inspect.signature(module.forward)
         self.bound = self.signature.bind(*args, **kwargs)
-        prediction, target = list(self.signature.parameters)[:2]
-        self.logits: Tensor = self.bound.arguments[prediction]
+        self.prediction, target = list(self.signature.parameters)[:2]
+        self.logits: Tensor = self.bound.arguments[self.prediction]
         target = self.bound.arguments[target]
         self.label: Tensor = target[0] if isinstance(target, tuple) else target  # with a quality, in GFL and RTMDet
 
@@ -49,6 +49,10 @@ class LossCall:
         self.bound.arguments[weight_parameter(self.module)] = weight if given is None else given * weight
         if average_over is not None:
             self.bound.arguments["avg_factor"] = average_over
+
+    def replace_logits(self, logits: Tensor) -> None:
+        """Let the loss compare these instead, of the same shape."""
+        self.logits = self.bound.arguments[self.prediction] = logits
 
     def ignore(self, index: int) -> None:
         """Ignore this label, if the loss can, and the caller does not say what to ignore: DDRNet's head does not."""

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmdist.errors import ConfigError
-from mmdist.functional import hard_labels
+from mmdist.functional import decision_confidence, hard_labels
 from mmdist.models.algorithms.pseudo_labels.options import KEY
 from mmdist.models.algorithms.unlabeled import content
 from mmdist.models.ignore_index import head_ignore_index
@@ -19,7 +19,7 @@ from mmdist.models.ignore_index import head_ignore_index
 Decide = Callable[[Tensor, Sequence[Any], float], list[Any]]
 IGNORED = 255
 SMALLEST = 1.0  # pixels, of a box's side: the logarithm of none is infinite
-SURE = "pseudo_label_is_sure"  # in the metainfo of an image for a classifier
+SURE = "pseudo_label_is_sure"  # in the metainfo of an image for a classifier: (1,), or (C,) with several labels
 
 
 class Segmenter:
@@ -76,20 +76,31 @@ class Classifier:
             name = type(getattr(student, "head", student)).__name__
             raise ConfigError(KEY, name, "a student whose head has a `loss_module`")
         self.teacher = teacher
-        self.several = hasattr(teacher.head, "thr")  # mmpretrain's heads that give an image several labels
+        # mmpretrain's heads that give an image several labels
+        self.several, theirs = (hasattr(model.head, "thr") for model in (student, teacher))
+        if self.several != theirs:
+            wanted = f"a head that gives an image {'several labels' if self.several else 'one label'}, as the student's"
+            raise ConfigError("model.teacher.head", type(teacher.head).__name__, wanted)
+        if self.several and not getattr(student.head.loss_module, "use_sigmoid", True):
+            wanted = "a loss that asks of each class by itself (use_sigmoid=True)"
+            hint = "model.pseudo_labels leaves out the classes that the teacher is not sure of"
+            raise ConfigError(
+                "model.architecture.head.loss_module", type(student.head.loss_module).__name__, wanted, hint
+            )
 
     def __call__(self, images: Tensor, samples: Sequence[Any], score_thr: float) -> list[Any]:
         """Data samples with ``gt_label``, and ``gt_score`` where the batch has scores, as Mixup leaves them."""
         predicted = self.teacher(images, [type(sample)(metainfo=sample.metainfo) for sample in samples], mode="predict")
         found = []
         for sample, answer in zip(samples, predicted, strict=True):
-            score, label = answer.pred_score, answer.pred_label
-            sure = torch.maximum(score, 1 - score).min() if self.several else score.max()
+            score, label = answer.pred_score.float(), answer.pred_label
+            chosen = torch.zeros_like(score).index_fill(0, label.reshape(-1), 1.0)
+            confidence = decision_confidence(score, chosen > 0) if self.several else score.max().reshape(1)
             sample = sample.clone()
             if "gt_score" in sample:
-                sample.set_gt_score(torch.zeros_like(score).index_fill(0, label.reshape(-1), 1.0))
+                sample.set_gt_score(chosen)
             sample.set_gt_label(label)
-            sample.set_metainfo({SURE: bool(sure >= score_thr)})
+            sample.set_metainfo({SURE: confidence >= score_thr})
             found.append(sample)
         return found
 
@@ -103,7 +114,9 @@ class Detector:
     """
 
     def __init__(self, student: BaseModel, teacher: BaseModel) -> None:
-        if getattr(student, "with_mask", False) or hasattr(student, "mask_head") or hasattr(student, "panoptic_head"):
+        masks = ("mask_head", "panoptic_head")
+        masked = getattr(student, "with_mask", False) or any(hasattr(student, name) for name in masks)
+        if masked or hasattr(getattr(student, "bbox_head", None), "loss_mask"):  # of its box head: RTMDet-Ins
             raise ConfigError(KEY, type(student).__name__, "a student that learns boxes alone, without masks")
         self.teacher = teacher
 
@@ -121,7 +134,7 @@ class Detector:
             sides = boxes.bboxes[:, 2:] - boxes.bboxes[:, :2]
             kept = boxes[(boxes.scores >= score_thr) & (sides >= SMALLEST).all(dim=1)]
             sample = sample.clone()
-            sample.gt_instances = InstanceData(bboxes=kept.bboxes, labels=kept.labels)
+            sample.gt_instances = InstanceData(bboxes=kept.bboxes.float(), labels=kept.labels)
             found.append(sample)
         return found
 

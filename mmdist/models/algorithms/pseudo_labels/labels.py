@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
 from mmdist.models.algorithms.pseudo_labels.decisions import SURE, Classifier, decider
@@ -17,12 +17,14 @@ from mmdist.models.algorithms.pseudo_labels.views import StrongView
 from mmdist.models.algorithms.teacher import VIEW, Teacher
 from mmdist.models.algorithms.unlabeled import named_failure
 from mmdist.models.teacher_weights import check_whole_teacher
+from mmdist.models.weightings.calls import LossCall
 
 if TYPE_CHECKING:
     from mmdist.models.algorithms.single_teacher_distill import SingleTeacherDistill
 
 PREFIX = "pseudo"
 PREDICTS = "a model that predicts batches of the training, for model.pseudo_labels"
+ANSWERED = 100.0  # a logit whose sigmoid is 1 in every dtype
 
 
 class PseudoLabels:
@@ -56,6 +58,7 @@ class PseudoLabels:
             options = check_options(strong_view, StrongView.__init__, f"{KEY}.strong_view")
             self.view = StrongView(student, **options)
         self.decide = decider(student, teacher)
+        self.counts = isinstance(self.decide, Classifier)  # the others write into the labels what does not count
 
     def label(
         self, teacher: Teacher, images: Tensor, inputs: Tensor, samples: Sequence[Any]
@@ -80,16 +83,20 @@ class PseudoLabels:
 
     @contextmanager
     def applied(self, student: BaseModel, samples: Sequence[Any]) -> Iterator[None]:
-        """Inside, a classifier's loss is computed on the images alone whose label is sure."""
-        if not isinstance(self.decide, Classifier) or all(getattr(sample, SURE, True) for sample in samples):
+        """Inside, a classifier's loss is that of the images, or of several labels the classes, that are sure."""
+        sure = torch.stack([getattr(sample, SURE) for sample in samples]) if self.counts else None
+        if sure is None or bool(sure.all()):
             yield
             return
-        sure = torch.tensor([getattr(sample, SURE, True) for sample in samples])
         module = student.head.loss_module
+        before = _sure_classes if self.decide.several else _sure_rows
         handles = [
-            module.register_forward_pre_hook(lambda _, args, kwargs: _chosen(args, kwargs, sure), with_kwargs=True),
-            module.register_forward_hook(lambda _, args, output: output if sure.any() else output * 0.0),
+            module.register_forward_pre_hook(
+                lambda module, args, kwargs: before(module, args, kwargs, sure), with_kwargs=True
+            )
         ]
+        if not bool(sure.any()):
+            handles.append(module.register_forward_hook(lambda _, args, output: output * 0.0))
         try:
             yield
         finally:
@@ -126,12 +133,20 @@ def make_pseudo_labels(options: dict | None, algorithm: SingleTeacherDistill) ->
     return PseudoLabels(algorithm.student, algorithm.teacher, **check_options(options, PseudoLabels.__init__, KEY))
 
 
-def _chosen(args: tuple, kwargs: dict[str, Any], sure: Tensor) -> tuple[tuple, dict[str, Any]]:
-    """The rows of sure labels; the first alone, which then counts nothing, where no label is sure."""
-    rows = sure if sure.any() else torch.arange(len(sure)) < 1
+def _sure_rows(module: nn.Module, args: tuple, kwargs: dict[str, Any], sure: Tensor) -> tuple[tuple, dict[str, Any]]:
+    """The images of sure labels; the first alone, which then counts nothing, where no label is sure."""
+    rows = sure[:, 0] if sure.any() else torch.arange(len(sure), device=sure.device) < 1
 
     def chosen(value: Any) -> Any:
         fits = isinstance(value, Tensor) and value.ndim and len(value) == len(rows)
         return value[rows.to(value.device)] if fits else value
 
     return tuple(map(chosen, args)), {name: chosen(value) for name, value in kwargs.items()}
+
+
+def _sure_classes(module: nn.Module, args: tuple, kwargs: dict[str, Any], sure: Tensor) -> tuple[tuple, dict[str, Any]]:
+    """Classes that are not sure count as answered: with certainty, so that a sigmoid loss of them is 0."""
+    call = LossCall(module, args, kwargs)
+    answered = torch.where(call.label > 0.5, ANSWERED, -ANSWERED).to(call.logits.dtype)
+    call.replace_logits(torch.where(sure.to(call.logits.device), call.logits, answered))
+    return call.args, call.kwargs

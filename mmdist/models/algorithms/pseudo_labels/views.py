@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from mmdist.errors import ConfigError
-from mmdist.models.algorithms.normalisation import normalisation
+from mmdist.models.algorithms.normalisation import normalisation, reverses_channels
 from mmdist.models.algorithms.pseudo_labels.options import KEY, check_number
 from mmdist.models.algorithms.unlabeled import content
 from mmdist.models.input_channels import input_channels
@@ -57,7 +57,7 @@ class StrongView:
         preprocessor = getattr(student, "data_preprocessor", None)
         found = normalisation(preprocessor)
         self.mean, self.std = (None, None) if found is None else (found.mean, found.std)
-        self.reverse = found is None or not found.reverse  # as read: BGR
+        self.reverse = not reverses_channels(preprocessor)  # images are read as BGR
         steps: list[Any] = [v2.ColorJitter(**colours, hue=hue)]
         steps += [v2.RandomApply([v2.GaussianBlur(blur)], p=BLURRED)] if blur else []
         self.change = v2.Compose(steps)
@@ -70,7 +70,11 @@ class StrongView:
             self.mean, self.std = self.mean.to(pixels), self.std.to(pixels)
             pixels = pixels * self.std + self.mean
         pixels = (pixels.flip(1) if self.reverse else pixels).clamp(0, PIXELS) / PIXELS
-        pixels = torch.stack([self.change(image) for image in pixels]) * PIXELS
+        for image, sample in zip(pixels, samples, strict=True):
+            # Contrast is about an image's own mean, and blur mixes neighbours: both without the border of the batch.
+            height, width = getattr(sample, "img_shape", image.shape[-2:])[:2]
+            image[:, :height, :width] = self.change(image[:, :height, :width])
+        pixels = pixels * PIXELS
         pixels = pixels.flip(1) if self.reverse else pixels
         if self.mean is not None and self.std is not None:
             pixels = (pixels - self.mean) / self.std
