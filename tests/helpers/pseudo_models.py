@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from helpers.unlabeled_data import raw_batch
 from helpers.unlabeled_models import LABELED, UNLABELED, built
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -44,7 +45,7 @@ def pair_of(scope: str, student: dict[str, Any], teacher: dict[str, Any] | None 
     )
     with DefaultScope.overwrite_default_scope(scope):
         torch.manual_seed(0)
-        model = MODELS.build({**cfg, **changes})
+        model = MODELS.build(Config({**cfg, **changes}))
     surer(model.teacher)
     return model.train()
 
@@ -52,7 +53,21 @@ def pair_of(scope: str, student: dict[str, Any], teacher: dict[str, Any] | None 
 def unlabelled_part(scope: str, model: BaseModel) -> dict[str, Any]:
     """The images without labels of a mixed batch, as the student's data preprocessor makes them."""
     torch.manual_seed(3)
-    return model.data_preprocessor(raw_batch(scope, LABELED, UNLABELED), True)["unlabeled"]
+    rest = model.data_preprocessor(raw_batch(scope, LABELED, UNLABELED), True)["unlabeled"]
+    if scope == "mmseg":
+        balance(model.teacher, model._teacher.prepare(rest["inputs"], rest["data_samples"]))
+    return rest
+
+
+@torch.no_grad()
+def balance(teacher: BaseModel, images: torch.Tensor) -> None:
+    """Let a segmenter find every class somewhere: on the mean its scores are equal."""
+    head = teacher.decode_head[-1] if isinstance(teacher.decode_head, nn.ModuleList) else teacher.decode_head
+    if hasattr(head, "num_queries"):
+        return
+    size = tuple(images.shape[-2:])
+    scores = teacher.eval().encode_decode(images, [dict(img_shape=size, pad_shape=size) for _ in images])
+    head.conv_seg.bias -= scores.mean((0, 2, 3))
 
 
 def labelled_by(model: BaseModel, rest: dict[str, Any]) -> tuple[torch.Tensor, list[Any]]:
