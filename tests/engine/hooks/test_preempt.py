@@ -138,6 +138,7 @@ def test_workers_that_get_the_signals_too_go_on_delivering(tmp_path: Path) -> No
     # The dataloader's own SIGTERM, which stops a worker that hangs, still works.
     iterator = iter(signalled.train_dataloader)
     for worker in iterator._workers:
+        until_it_blocks(worker.pid, signal.SIGTERM)
         worker.terminate()
         worker.join(timeout=5)
         assert not worker.is_alive()
