@@ -75,6 +75,7 @@ def test_a_signal_ends_the_compilers_too_and_says_how_to_go_on(
     process = subprocess.Popen(
         [sys.executable, script, str(checkout.root)], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # which under `nohup` is ignored
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while not (beacon.exists() and beacon.read_text()) and time.monotonic() < deadline and process.poll() is None:
