@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "_few_labels" / "results.csv"
 PAGE = ROOT / "docs" / "en" / "benchmarks" / "few_labels.md"
-SETTINGS = {"other": "somebody else's teacher", "own": "own teacher"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """``run``."""
     from benchmarks._few_labels import tables
-    from benchmarks._few_labels.plan import FINAL, PLAIN, TAUGHT, TIMING
+    from benchmarks._few_labels.plan import FINAL, PLAIN, SETTINGS, TAUGHT, TIMING
     from benchmarks._few_labels.running import Bench, Sizes, make_data
     from benchmarks._few_labels.stages import run_all
     from benchmarks.accuracy.running import Silent

@@ -18,7 +18,7 @@ TIMING_SEED = 200
 TIMING_ITERATIONS = 60
 
 OTHER, OWN = "somebody else's teacher", "own teacher"
-SETTINGS = (OTHER, OWN)
+SETTINGS = {"other": OTHER, "own": OWN}  # by the name on the command line, in folders and on the page
 ALL = "without a teacher"
 SEARCH, FINAL, TIMING = "search", "final", "timing"
 TEACHER, PLAIN, SAME = "teacher", "plain", "dist-labels"
@@ -65,7 +65,7 @@ class Cell:
     @property
     def folder(self) -> str:
         """Where it is trained, below the benchmark's folder; cells that differ in their purpose alone share it."""
-        setting = {OTHER: "other", OWN: "own", ALL: "plain"}[self.setting]
+        setting = next((name for name, setting in SETTINGS.items() if setting == self.setting), "plain")
         timing = "-timing" if self.purpose == TIMING else ""
         length = f"seed{self.seed}-{self.iterations}"
         return f"{setting}-{self.arm}-{length}-lr{self.rate:g}-weight{self.weight:g}{timing}"

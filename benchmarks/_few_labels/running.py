@@ -202,13 +202,7 @@ class Bench:
 
     def _row(self, cell: Cell, trained: Trained) -> Row:
         return Row(
-            purpose=cell.purpose,
-            setting=cell.setting,
-            arm=cell.arm,
-            seed=cell.seed,
-            iterations=cell.iterations,
-            rate=cell.rate,
-            weight=cell.weight,
+            **vars(cell),
             metric=round(trained.metric, 4),
             iteration_ms=round(1000 * trained.history.iteration_seconds, 3),
             parameters=trained.history.parameters,

@@ -101,7 +101,7 @@ def search_arm(bench: Bench, setting: str, arm: str, rate: float, rates: dict[st
     return searched(bench, lambda weight: replace(found, weight=weight), WEIGHTS, rates)
 
 
-def search(bench: Bench, settings: Sequence[str] = SETTINGS, arms: Sequence[str] = TAUGHT) -> Chosen:
+def search(bench: Bench, settings: Sequence[str] = tuple(SETTINGS.values()), arms: Sequence[str] = TAUGHT) -> Chosen:
     """All searches, as far as they are not in the results."""
     plain, best = search_plain(bench)
     one, rates = bench.sizes.iterations, {}

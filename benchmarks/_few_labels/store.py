@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks._few_labels.plan import Cell
 
@@ -39,6 +40,5 @@ class Row:
         return Cell(self.purpose, self.setting, self.arm, self.seed, self.iterations, self.rate, self.weight)
 
     @property
-    def place(self) -> tuple[str, str, str, int, int, float, float]:
-        cell = self.cell
-        return cell.purpose, cell.setting, cell.arm, cell.seed, cell.iterations, cell.rate, cell.weight
+    def place(self) -> tuple[Any, ...]:
+        return tuple(vars(self.cell).values())

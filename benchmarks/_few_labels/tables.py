@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks._few_labels.configs import FILES
 from benchmarks._few_labels.plan import (
     ALL,
     FINAL,
@@ -25,9 +26,9 @@ from benchmarks._few_labels.plan import (
 )
 from benchmarks._few_labels.store import Row
 from benchmarks.accuracy.comparing import Difference, paired
+from benchmarks.accuracy.plan import ROOT
 from benchmarks.accuracy.tables import spread
-
-DEMO_RATE = 2e-2
+from mmdist.engine.config import load_config
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,13 @@ def searches(rows: Sequence[Row]) -> str:
     """Every training of the searches."""
     found = [row for row in rows if row.purpose == SEARCH and row.seed == SEARCH_SEED]
     table = ["| setting | arm | iterations | learning rate | weight | mIoU |", "|---|---|--:|--:|--:|--:|"]
+    # The teachers' config has the same.
+    rate = load_config(str(ROOT / "configs" / "demo" / FILES[PLAIN])).optim_wrapper.optimizer.lr
     order = {setting: index for index, setting in enumerate((ALL, OTHER, OWN))}
     names = [*NAMES, TEACHER]
     for row in sorted(found, key=lambda r: (order[r.setting], names.index(r.arm), r.iterations, r.rate, r.weight)):
         name = NAMES.get(row.arm, row.arm)
-        numbers = f"{row.iterations} | {DEMO_RATE * row.rate:g} | {row.weight:g} | {row.metric:.1f}"
+        numbers = f"{row.iterations} | {rate * row.rate:g} | {row.weight:g} | {row.metric:.1f}"
         table.append(f"| {row.setting} | {name} | {numbers} |")
     return "\n".join(table)
 
@@ -135,7 +138,7 @@ def made(rows: Sequence[Row]) -> str:
 def sections(rows: Sequence[Row]) -> dict[str, str]:
     """The page's sections, by their marks."""
     found = {}
-    for mark, setting in zip(("other", "own"), SETTINGS, strict=True):
+    for mark, setting in SETTINGS.items():
         table = comparison(rows, setting)
         found[mark] = f"{teacher(rows, setting)}\n\n{table}" if table else "Not measured yet."
     if rows:

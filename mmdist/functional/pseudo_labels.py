@@ -74,7 +74,7 @@ def decision_confidence(probability: Tensor, positive: Tensor) -> Tensor:
         Tensor: As ``probability``.
 
     Example:
-        >>> decision_confidence(torch.tensor([0.9, 0.1]), torch.tensor([True, False])).tolist()
-        [0.8999999761581421, 0.8999999761581421]
+        >>> decision_confidence(torch.tensor([0.75, 0.25]), torch.tensor([True, False])).tolist()
+        [0.75, 0.75]
     """
     return torch.where(positive, probability, 1 - probability)

@@ -104,6 +104,10 @@ def test_images_that_a_wrapper_has_mixed_get_no_pseudo_labels_without_labels(cfg
     inner = dict(type="mmdist.UnlabeledDataset", images=loader.dataset.unlabeled, pipeline=pipeline)
     cfg.model.pseudo_labels = dict(score_thr=0.9)
     loader.dataset = dict(type="RepeatDataset", times=2, dataset=inner)
+    with pytest.raises(ConfigError) as caught:  # which would end in the first iteration
+        check_unlabeled(cfg)
+    assert caught.value.key == "model.calculate_student_loss"
+    cfg.model.calculate_student_loss = False
     check_unlabeled(cfg)
     loader.dataset = dict(type="MultiImageMixDataset", dataset=inner, pipeline=[])
     with pytest.raises(ConfigError, match=r"train_dataloader\.dataset\.type = 'MultiImageMixDataset'"):

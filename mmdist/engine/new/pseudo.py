@@ -9,7 +9,7 @@ from mmdist.engine.new.settings import Task
 from mmdist.engine.new.sides import CLASSIFIER, SEGMENTER
 from mmdist.engine.new.wiring import Wiring
 from mmdist.errors import ConfigError
-from mmdist.models.algorithms.pseudo_labels import decider
+from mmdist.models.algorithms.pseudo_labels import make_labeler
 
 EVERY, LIKELY = 0.0, 0.5
 NEEDS_UNLABELED = "it labels images that have none: --unlabeled DIR says where they are"
@@ -27,7 +27,7 @@ def suits(other: Callable[[Pair], str] | None = None) -> Callable[[Pair], str]:
         if why:
             return why
         try:
-            decider(pair.student.model, pair.teacher.model)
+            make_labeler(pair.student.model, pair.teacher.model)
         except ConfigError as error:
             return f"the teacher cannot label images for the student: {error}"
         return ""

@@ -19,8 +19,8 @@ def check_unlabeled(cfg: Config) -> None:
         cfg (Config): The whole config.
 
     Raises:
-        ConfigError: The dataset without its batch sampler, a model that would learn from empty annotations, or
-            pseudo-labels without an image to label.
+        ConfigError: The dataset without its batch sampler, a model that would learn from empty annotations, no label
+            and a loss of the student's own, or pseudo-labels without an image to label.
     """
     from mmdist.datasets import LabeledUnlabeledBatchSampler, LabeledUnlabeledDataset, UnlabeledDataset
 
@@ -50,11 +50,10 @@ def check_unlabeled(cfg: Config) -> None:
 
 def _check_alone(model: dict, mixer: Any) -> None:
     """No image has labels: there is no task loss, and what a mixer has packed does not say that it has none."""
-    if model.get("pseudo_labels") is not None:
-        if mixer is not None:
-            hint = "pseudo-labels without labels need the images as they are"
-            raise ConfigError("train_dataloader.dataset.type", mixer, ["mmdist.UnlabeledDataset"], hint)
-    elif model.get("calculate_student_loss", True):
+    if model.get("pseudo_labels") is not None and mixer is not None:
+        hint = "pseudo-labels without labels need the images as they are"
+        raise ConfigError("train_dataloader.dataset.type", mixer, ["mmdist.UnlabeledDataset"], hint)
+    if model.get("calculate_student_loss", True):
         hint = "mmdist.LabeledUnlabeledDataset has labelled images too"
         raise ConfigError("model.calculate_student_loss", True, "False: no image has labels", hint)
 

@@ -320,7 +320,7 @@ class SingleTeacherDistill(StudentAttributes, RazorSingleTeacherDistill):
         if teaching:
             self._prepare_teacher()
             pictures = self._teacher.prepare(inputs, samples)
-            by_rois = self._teacher.answer(distiller, pictures, samples)
+            by_rois = self._teacher.record_before_student(distiller, pictures, samples)
         if pseudo is not None:
             inputs, samples = pseudo.label(self._teacher, pictures, inputs, samples)
         distiller.set_deliveries_override(True)

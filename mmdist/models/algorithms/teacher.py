@@ -114,7 +114,7 @@ class Teacher:
         return isolated_randomness(self._batches if number is None else number, stream, device=inputs.device)
 
     @torch.compiler.disable
-    def answer(self, distiller: BaseDistiller, images: Tensor, samples: Sequence | None) -> bool:
+    def record_before_student(self, distiller: BaseDistiller, images: Tensor, samples: Sequence | None) -> bool:
         """Let a distiller's recorders record one pass, as far as it goes before the student's.
 
         Args:

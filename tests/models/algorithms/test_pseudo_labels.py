@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import torch
 from helpers.unlabeled_data import raw_batch
 from helpers.unlabeled_models import LABELED, MODELS_OF, UNLABELED, built, gradients, losses_of
-from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
@@ -23,12 +21,7 @@ ONE_STAGE = ("segmenter", "detector", "classifier", "mixup", "two_stage")
 THRESHOLDS = dict(segmenter=0.42, detector=0.0, classifier=0.0, mixup=0.0, two_stage=0.05)
 
 
-@pytest.fixture(autouse=True)
-def _first_iteration() -> Iterator[None]:
-    hub = MessageHub.get_current_instance()
-    hub.update_info("iter", 0)
-    yield
-    hub.runtime_info.pop("iter")
+pytestmark = pytest.mark.usefixtures("first_iteration")
 
 
 def pseudo(name: str, score_thr: float | None = None, **changes: Any) -> tuple[str, Any]:

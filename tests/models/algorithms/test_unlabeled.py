@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from helpers.unlabeled_models import (
     losses_of,
 )
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -41,14 +39,7 @@ from mmdist.functional import dist_loss, kd_loss
 from mmdist.models.algorithms.statistics import kept_buffers
 from mmdist.models.algorithms.unlabeled import content
 
-
-@pytest.fixture(autouse=True)
-def _first_iteration() -> Iterator[None]:
-    """What augmentations of a whole batch ask for."""
-    hub = MessageHub.get_current_instance()
-    hub.update_info("iter", 0)
-    yield
-    hub.runtime_info.pop("iter")
+pytestmark = pytest.mark.usefixtures("first_iteration")
 
 
 @pytest.mark.parametrize("name", MODELS_OF)

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmdist.errors import ConfigError
-from mmdist.models.algorithms.pseudo_labels.decisions import SURE, Classifier, decider
+from mmdist.models.algorithms.pseudo_labels.labelers import SURE, ClassificationLabeler, make_labeler
 from mmdist.models.algorithms.pseudo_labels.options import KEY, check_number, check_options
 from mmdist.models.algorithms.pseudo_labels.views import StrongView
 from mmdist.models.algorithms.teacher import VIEW, Teacher
@@ -57,8 +57,9 @@ class PseudoLabels:
         if strong_view is not None:
             options = check_options(strong_view, StrongView.__init__, f"{KEY}.strong_view")
             self.view = StrongView(student, **options)
-        self.decide = decider(student, teacher)
-        self.counts = isinstance(self.decide, Classifier)  # the others write into the labels what does not count
+        self.labeler = make_labeler(student, teacher)
+        # The others write into the labels what does not count.
+        self.counts = isinstance(self.labeler, ClassificationLabeler)
 
     def label(
         self, teacher: Teacher, images: Tensor, inputs: Tensor, samples: Sequence[Any]
@@ -75,7 +76,7 @@ class PseudoLabels:
             tuple: The student's view, and data samples with the teacher's decisions.
         """
         with named_failure(teacher.model, "model.teacher", PREDICTS):
-            found = teacher.infer(lambda: self.decide(images, samples, self.score_thr), inputs)
+            found = teacher.infer(lambda: self.labeler(images, samples, self.score_thr), inputs)
         if self.view is None:
             return inputs, found
         with teacher.own_numbers(VIEW, inputs):
@@ -89,7 +90,7 @@ class PseudoLabels:
             yield
             return
         module = student.head.loss_module
-        before = _sure_classes if self.decide.several else _sure_rows
+        before = _sure_classes if self.labeler.several else _sure_rows
         handles = [
             module.register_forward_pre_hook(
                 lambda module, args, kwargs: before(module, args, kwargs, sure), with_kwargs=True

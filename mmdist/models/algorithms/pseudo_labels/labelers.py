@@ -16,13 +16,13 @@ from mmdist.models.algorithms.pseudo_labels.options import KEY
 from mmdist.models.algorithms.unlabeled import content
 from mmdist.models.ignore_index import head_ignore_index
 
-Decide = Callable[[Tensor, Sequence[Any], float], list[Any]]
+Labeler = Callable[[Tensor, Sequence[Any], float], list[Any]]
 IGNORED = 255
 SMALLEST = 1.0  # pixels, of a box's side: the logarithm of none is infinite
 SURE = "pseudo_label_is_sure"  # in the metainfo of an image for a classifier: (1,), or (C,) with several labels
 
 
-class Segmenter:
+class SegmentationLabeler:
     """Maps of classes, those of the teacher's own inference on whole images.
 
     Args:
@@ -63,7 +63,7 @@ class Segmenter:
         return found
 
 
-class Classifier:
+class ClassificationLabeler:
     """The class of each image, as the teacher predicts it; of a head with several labels, all that it predicts.
 
     Args:
@@ -105,7 +105,7 @@ class Classifier:
         return found
 
 
-class Detector:
+class DetectionLabeler:
     """Boxes of the teacher's own inference, in the pixels of the batch.
 
     Args:
@@ -139,7 +139,7 @@ class Detector:
         return found
 
 
-def decider(student: BaseModel, teacher: BaseModel) -> Decide:
+def make_labeler(student: BaseModel, teacher: BaseModel) -> Labeler:
     """How a teacher decides for a student.
 
     Args:
@@ -149,8 +149,7 @@ def decider(student: BaseModel, teacher: BaseModel) -> Decide:
     Raises:
         ConfigError: Two tasks, other numbers of classes, or a student that learns more than the teacher decides.
     """
-    kinds = {"decode_head": Segmenter, "bbox_head": Detector, "roi_head": Detector, "head": Classifier}
-    kind, theirs = (_kind(model, kinds) for model in (student, teacher))
+    kind, theirs = _kind(student), _kind(teacher)
     if kind is None:
         raise ConfigError(KEY, type(student).__name__, "a segmenter, a classifier or a detector of boxes")
     if theirs is not kind:
@@ -162,8 +161,16 @@ def decider(student: BaseModel, teacher: BaseModel) -> Decide:
     return kind(student, teacher)
 
 
-def _kind(model: BaseModel, kinds: dict[str, type]) -> type | None:
-    return next((kind for name, kind in kinds.items() if getattr(model, name, None) is not None), None)
+def _kind(model: BaseModel) -> type | None:
+    return next((kind for name, kind in KINDS.items() if getattr(model, name, None) is not None), None)
+
+
+KINDS = {  # by the head that decides
+    "decode_head": SegmentationLabeler,
+    "bbox_head": DetectionLabeler,
+    "roi_head": DetectionLabeler,
+    "head": ClassificationLabeler,
+}
 
 
 def _classes(model: BaseModel) -> int | None:
