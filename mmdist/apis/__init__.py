@@ -1,0 +1,1 @@
+"""What a person asks for, callable from Python with the names of the commands."""
