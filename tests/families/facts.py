@@ -44,6 +44,7 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         "text": any(_has(model, word) for word in WORDS),
         "packages": sorted(name for kind, name in PACKAGES.items() if kind in types and find_spec(name) is None),
         "one_image": bool(types & GUIDED),
+        "colour": takes_colour(cfg, size),
         "trains": any(trains(cfg, each) for each in (size, LARGE)),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }
@@ -57,6 +58,22 @@ def trains(cfg: Config, size: tuple[int, int]) -> bool:
             model(**model.data_preprocessor(pictures(cfg, model, size), training=True), mode="loss")
     except Exception:  # whatever a library's model raises
         return False
+    return True
+
+
+def takes_colour(cfg: Config, size: tuple[int, int]) -> bool:
+    """Whether a model's backbone takes pictures of three channels; True where it cannot be built."""
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            backbone = MODELS.build(cfg.model).eval().backbone
+    except Exception:  # whatever a library's model raises
+        return True
+    try:
+        backbone(torch.zeros(2, 3, *size))
+    except RuntimeError as error:
+        return "channels" not in str(error)
+    except Exception:  # it wants more than pictures
+        return True
     return True
 
 
