@@ -39,6 +39,7 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         kind = registry.get(model["type"])
     types = _types(model)
     return {
+        "readable": True,
         "bases": [base.__name__ for base in kind.__mro__] if isinstance(kind, type) else [],
         "headless": not any(model.get(name) for name in HEADS),
         "text": any(_has(model, word) for word in WORDS),
@@ -48,6 +49,15 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         "trains": any(trains(cfg, each) for each in (size, LARGE)),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }
+
+
+def readable(config: str) -> bool:
+    """Whether MMEngine reads a library's config, such as ``mmdet::atss/...``."""
+    try:
+        Config.fromstring(f"_base_ = {config!r}", ".py")
+    except Exception:  # whatever a config raises
+        return False
+    return True
 
 
 def trains(cfg: Config, size: tuple[int, int]) -> bool:

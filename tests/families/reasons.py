@@ -35,6 +35,7 @@ def _family(name: str) -> Callable[[Facts], bool]:
 
 # Why a family cannot be built, or run, at all.
 WHOLE = [
+    Reason("unreadable", "MMEngine does not read its config.", lambda facts: not facts["family"]["readable"]),
     Reason(
         "task",
         "Not a detector, segmenter or classifier.",
