@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmdist.apis.comparison.cells import SEARCH, TIMING, Cell
 from mmdist.apis.comparison.lengths import set_length
 from mmdist.apis.comparison.split import Part
+from mmdist.engine import overrides
 from mmdist.errors import ConfigError
 
 SEED = "{seed}"
@@ -48,7 +49,7 @@ def cell_config(
     cfg = copy.deepcopy(arm)
     part.into(cfg)
     if options:
-        cfg.merge_from_dict({key: _seeded(value, cell.seed) for key, value in options.items()})
+        overrides.merge_options(cfg, {key: _seeded(value, cell.seed) for key, value in options.items()})
     cfg.randomness = {**(cfg.get("randomness") or {}), "seed": cell.seed}
     cfg.custom_hooks = [_quiet(hook) for hook in cfg.get("custom_hooks") or () if _name(hook) not in EARLY]
     if cell.purpose == TIMING:
