@@ -38,7 +38,7 @@ def _failed(found: Findings) -> list[str]:
     said = []
     for line in found.lines:
         if line.failed:
-            rest = "The mean is that of the others, who may be the lucky ones." if line.values else "None is left."
+            rest = "The mean is that of the others, which may be the lucky ones." if line.values else "None is left."
             total = line.failed + len(line.values)
             said.append(f"{found.name(line)}: {line.failed} of {counted(total, 'training')} failed. {rest}")
     return said
@@ -80,9 +80,15 @@ def _without_spread(found: Findings) -> list[str]:
             f"Every seed gives the same value: {listed(same)}. Either the seed does not reach the training, or "
             "nothing is learnt."
         )
-    rest = [line for line in found.arms if found.name(line) not in same and found.deviation(line, "equal") == 0]
-    twins = [found.name(line) for line in rest if line.differences["equal"].mean == 0]
-    shifted = [found.name(line) for line in rest if line.differences["equal"].mean != 0]
+    rest = [line for line in found.arms if found.name(line) not in same]
+    equal = {found.name(line): line for line in rest if found.deviation(line, "equal") == 0}
+    twins = [name for name, line in equal.items() if line.differences["equal"].mean == 0]
+    shifted = [
+        f"{found.name(line)} {KIND_WORDS[kind]}"
+        for line in rest
+        for kind, difference in line.differences.items()
+        if difference.mean != 0 and found.deviation(line, kind) == 0
+    ]
     if twins:
         said.append(f"The same as the plain student with every seed: {listed(twins)}. Are its weights 0?")
     if shifted:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmdist.apis.comparison.cells import PLAIN, Cell
+from mmdist.apis.comparison.cells import PLAIN, TEACHER, Cell
 from mmdist.apis.comparison.findings import Findings
 from mmdist.apis.comparison.formatting import figure_text
 from mmdist.apis.comparison.line_names import arm_name
@@ -25,7 +25,7 @@ PLAIN_COLOR, TEACHER_COLOR = "#2f6ea5", "#4c566a"
 KINDS = {  # label and colour
     "equal": ("equal length", "#d9822b"),
     "time": ("equal time", "#4c566a"),
-    "best": ("best length of the plain student", "#8fb8de"),
+    "best": ("plain student's best length", "#8fb8de"),
 }
 MARKERS = "os^Dvp*hXP"
 MOST_POINTS = 400  # of a curve that is drawn
@@ -46,15 +46,14 @@ def metric_over_minutes(found: Findings) -> Figure | None:
     timed = times_comparable(found.rows) and all(line.minutes is not None for line in there)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    plain = [line for line in found.plain.values()]
-    if plain:
-        _points(axes, plain, timed, color=PLAIN_COLOR, marker="o", label=_arm(PLAIN, found))
+    if found.plain:
+        _points(axes, list(found.plain.values()), timed, color=PLAIN_COLOR, marker="o", label=_arm(PLAIN, found))
     for index, line in enumerate(found.arms):
-        marker = MARKERS[index % len(MARKERS)]
-        _points(axes, [line], timed, color=f"C{index % 10}", marker=marker, label=figure_text(found.name(line)))
+        marker, color = MARKERS[index % len(MARKERS)], _color(line.arm, found)
+        _points(axes, [line], timed, color=color, marker=marker, label=figure_text(found.name(line)))
     if found.setting.teacher_metric is not None:
         teacher = found.setting.teacher_metric
-        axes.axhline(teacher, color=TEACHER_COLOR, linestyle="--", linewidth=1, label=_arm("teacher", found))
+        axes.axhline(teacher, color=TEACHER_COLOR, linestyle="--", linewidth=1, label=_arm(TEACHER, found))
     axes.set_xlabel("minutes of training (the teacher's not counted)" if timed else found.setting.unit)
     axes.set_ylabel(f"{_metric(found)}, mean and standard deviation")
     _finish(axes)
@@ -90,7 +89,7 @@ def difference_intervals(found: Findings) -> Figure | None:
     axes.invert_yaxis()
     axes.set_xlabel(f"difference in {_metric(found)} to the plain student, {100 * LEVEL:g} % interval")
     _finish(axes)
-    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(kinds), frameon=False)
+    figure.legend(fontsize="small", loc="outside upper center", ncols=len(kinds), frameon=False)
     return figure
 
 
@@ -111,14 +110,13 @@ def training_courses(found: Findings, curves: Mapping[Cell, Curve]) -> Figure | 
     timed = times_comparable(found.rows) and all(step is not None for step in steps.values())
     order = [arm for arm in found.setting.arms if any(cell.arm == arm for cell in curves)]
     order += [arm for arm in dict.fromkeys(cell.arm for cell in curves) if arm not in order]
-    colors = {arm: PLAIN_COLOR if arm == PLAIN else f"C{index % 10}" for index, arm in enumerate(order)}
     window = max([1, *(len(curve.loss) // 50 for curve in curves.values())])
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     handles: dict[str, Any] = {}
     for cell, curve in sorted(curves.items()):
         step = steps[cell] if timed else 1.0
-        style = {"color": colors[cell.arm], "linewidth": 1.2, "alpha": 0.8}
+        style = {"color": _color(cell.arm, found), "linewidth": 1.2, "alpha": 0.8}
         at = np.arange(1, len(curve.loss) + 1)
         kept = np.unique(np.linspace(0, len(at) - 1, min(len(at), MOST_POINTS)).round().astype(int))
         left.plot((at * step)[kept], smooth(curve.loss, window)[kept], **style)
@@ -174,6 +172,14 @@ def _minutes_of_an_iteration(found: Findings, curves: Mapping[Cell, Curve]) -> d
     own = {row.cell: row.iteration_ms for row in found.rows}
     ms = {cell: times.get(cell.arm, own.get(cell)) for cell in curves}
     return {cell: None if value is None else value / 60_000 for cell, value in ms.items()}
+
+
+def _color(arm: str, found: Findings) -> str:
+    """The same in every figure."""
+    if arm in (PLAIN, TEACHER):
+        return PLAIN_COLOR if arm == PLAIN else TEACHER_COLOR
+    arms = list(found.setting.arms)
+    return f"C{arms.index(arm) % 10}" if arm in arms else "#999999"
 
 
 def _arm(arm: str, found: Findings) -> str:

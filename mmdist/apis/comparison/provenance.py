@@ -24,11 +24,12 @@ def basis(found: Findings) -> list[str]:
     setting, numbers = found.setting, found.numbers
     if setting.selected_on_judged:
         said = [
-            f"Settings were chosen on the same images that this report is about ({setting.judged_on}). So the values "
-            "are a little better than on new images, most of all for the arms with the most trials."
+            "Learning rates and whatever else was searched were chosen on the same images that this report is about "
+            f"({setting.judged_on}). So the values are a little better than on new images, most of all for the arms "
+            "with the most trials."
         ]
     else:
-        said = [f"Settings were chosen on: {setting.chosen_on}. This report is about: {setting.judged_on}."]
+        said = [f"Searches were judged on: {setting.chosen_on}. This report is about: {setting.judged_on}."]
     facts = f"One schedule has {setting.length} {setting.unit}. Every value is of the last checkpoint."
     if setting.teacher_metric is not None:
         parameters = "" if setting.teacher_parameters is None else f", {setting.teacher_parameters:,} parameters"
