@@ -65,8 +65,10 @@ def panel_grid(rows: Sequence[Sequence[Panel]], titles: Sequence[str] = ()) -> F
     columns = max((len(row) for row in rows), default=0)
     if not columns:
         raise ValueError("rows: expected at least one panel")
-    captions = any(panel.caption for row in rows for panel in row)
-    size = (SIDE * columns, (SIDE + 0.45 * captions) * len(rows) + 0.3 * bool(titles))
+    lines = max(panel.caption.count("\n") + bool(panel.caption) for row in rows for panel in row)
+    below = 0.15 * (1 + max(lines, 2)) if lines else 0.0
+    above = 0.15 * (2 + max(title.count("\n") for title in titles)) if titles else 0.0
+    size = (SIDE * columns, (SIDE + below) * len(rows) + above)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:

@@ -343,9 +343,9 @@ def test_every_task_has_its_figures(task, tmp_path):
 
 
 def test_only_boxes_with_a_sufficient_score_are_drawn():
-    from mmdist.cli.demo.figures import boxes
+    from mmdist.cli.demo.figures import COLUMNS, boxes
 
-    axes = boxes(records_of("det")[:1], ["0", "1"], None).axes
+    axes = boxes(records_of("det")[:1], ["0", "1"], None, COLUMNS).axes
     assert [len(place.patches) for place in axes] == [0, 1, 1, 1, 1]
     assert [place.texts[0].get_text() for place in axes[1:]] == ["1", "1 0.90", "1 0.90", "1 0.90"]
 

@@ -11,6 +11,7 @@ from scipy import stats
 LEVEL = 0.95  # of the intervals
 RATE = 0.05  # of false discoveries among a comparison's arms
 POWER = 0.8
+ROUNDING = 1e-12  # of values that were subtracted, in their size
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,14 @@ def paired(values: Sequence[float], reference: Sequence[float]) -> Difference:
     """
     if len(values) != len(reference) or len(values) < 2:
         raise ValueError(f"expected at least two pairs, got {len(values)} and {len(reference)} values")
-    found = stats.ttest_rel(values, reference)
-    mean = float(np.mean(np.subtract(values, reference)))
-    if not np.isfinite(found.pvalue):  # every difference is the same: the test divides by its spread
+    differences = np.subtract(values, reference)
+    mean = float(np.mean(differences))
+    rounding = ROUNDING * float(np.max(np.abs([values, reference])))
+    if abs(mean) <= rounding:
+        mean = 0.0
+    if np.ptp(differences) <= rounding:  # every difference is the same: the test divides by their spread
         return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    found = stats.ttest_rel(values, reference)
     interval = found.confidence_interval(LEVEL)
     return Difference(mean, float(interval.low), float(interval.high), float(found.pvalue))
 
