@@ -100,11 +100,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 def _run(args: argparse.Namespace, command: str) -> list[str]:
     from mmdist.apis import compare
-    from mmdist.apis.comparison.report import terminal_table
+    from mmdist.apis.comparison.report import terminal_summary
 
     done = compare(**arguments(args), command=command)
     if done is None:
         return []
-    print(f"\n{terminal_table(done.rows, done.setting)}\n", flush=True)
+    print(f"\n{terminal_summary(done.rows, done.setting)}\n", flush=True)
     print("\n".join(str(path) for path in done.report if path.suffix in (".md", ".html")), flush=True)
     return [row.failed for row in done.rows if row.failed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from mmdist.apis.comparison.progress import Display, duration
 from mmdist.apis.comparison.results import Row
 from mmdist.apis.comparison.trainings import Place, Training
 from mmdist.apis.comparison.work import RESULTS, per_length, times
+from mmdist.errors import MMDistError
 
 PROBED = 6  # iterations of an arm
 
@@ -38,19 +40,24 @@ def outline(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> str:
     for batch in batches:
         counts = ", ".join(str(length) for length in sorted({cell.length for cell in batch.cells}))
         lines.append(f"{batch.what:40} {len(batch.cells):9}   {counts}{' iterations' if batch.alone else ''}")
-    known = times(rows) or probe(prepared, place, workers)
-    took = minutes(batches, known, per_length(rows), len(workers))
+    known, beside = times(rows), 0.0
+    if not known:
+        known, beside = probe(prepared, place, workers)
+    took = minutes(batches, known, per_length(rows), len(workers), beside)
     total = sum(len(batch.cells) for batch in batches)
     lines.append(
         f"{total} trainings on {len(workers)} worker{'s' * (len(workers) > 1)}, if no search has to be widened"
     )
     lines += [f"  {arm}: {ms:.0f} ms an iteration" for arm, ms in known.items()]
-    lines.append(f"predicted: {duration(took)}, validation not counted" if took is not None else "predicted: not known")
+    lines.append(f"predicted: {duration(took)}" if took is not None else "predicted: not known, no arm trains")
     return "\n".join(lines)
 
 
-def probe(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> dict[str, float]:
-    """By arm, the milliseconds of an iteration, from a few of them in a folder that is removed afterwards."""
+def probe(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> tuple[dict[str, float], float]:
+    """Milliseconds of an iteration by arm, and the minutes of a training beside its iterations.
+
+    From a few iterations, in a folder that is removed afterwards.
+    """
     folder = Path(tempfile.mkdtemp(prefix=".probe-", dir=place.folder))
     try:
         here = replace(place, folder=folder)
@@ -64,7 +71,16 @@ def probe(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> dict[s
                 cfg.model.random_teacher = True
             trainings.append(Training(cell, cfg, checkpoint))
         rows: dict[Cell, Row] = {}
-        train_all(here, trainings, workers[:1], Display.on(prepared.metric), rows.__setitem__)
-        return times(rows)
+        display = Display.on(prepared.metric, io.StringIO())
+
+        def ended(cell: Cell, row: Row) -> None:
+            rows[cell] = row
+            display.end(cell, row)
+
+        train_all(here, trainings, workers[:1], display, ended)
+        wrong = [row.failed for row in rows.values() if row.failed]
+        if wrong:
+            raise MMDistError(wrong[0])
+        return times(rows), display.beside
     finally:
         shutil.rmtree(folder, ignore_errors=True)

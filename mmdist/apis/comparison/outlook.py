@@ -33,15 +33,16 @@ def outlook(plan: Plan, lengths: Lengths, rows: Rows) -> list[Batch]:
 
 
 def minutes(
-    batches: list[Batch], iteration_ms: Mapping[str, float], per_length: float, workers: int = 1
+    batches: list[Batch], iteration_ms: Mapping[str, float], per_length: float, workers: int = 1, beside: float = 0.0
 ) -> float | None:
-    """How long these trainings take, validation and start apart.
+    """How long these trainings take.
 
     Args:
         batches (list[Batch]): What is to come.
         iteration_ms (Mapping[str, float]): By arm, as far as it is known.
         per_length (float): Iterations in a unit of a length: 1, or those of an epoch.
-        workers (int): Trainings at a time.
+        workers (int): Trainings at a time. Defaults to 1.
+        beside (float): Minutes of a training beside its iterations: start, validation, checkpoints. Defaults to 0.
 
     Returns:
         float | None: Minutes; None where no arm's time is known.
@@ -51,7 +52,9 @@ def minutes(
     plain = iteration_ms.get(PLAIN, float(np.median(list(iteration_ms.values()))))
     total = 0.0
     for batch in batches:
-        times = [_ms(cell, iteration_ms, plain) * _iterations(cell, per_length) / 60_000 for cell in batch.cells]
+        times = [
+            beside + _ms(cell, iteration_ms, plain) * _iterations(cell, per_length) / 60_000 for cell in batch.cells
+        ]
         at_a_time = 1 if batch.alone else workers
         total += max([sum(times) / at_a_time, *times])
     return total

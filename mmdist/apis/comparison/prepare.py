@@ -82,13 +82,6 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
     student = load_config(plan.student, "the student")
     if (student.get("model") or {}).get("teacher"):
         raise ConfigError("the student", plan.student, "the config of a student by itself", "it distils already")
-    configs = {}
-    for arm in plan.arms:
-        if arm.method is not None:
-            write_method(plan, arm, quiet=quiet)
-        configs[arm.name] = load_config(arm.config, f"arm {arm.name}")
-    if plan.teacher is not None and not plan.teacher.checkpoint:
-        configs[TEACHER] = load_config(plan.teacher.config, "--teacher")
     metric = metric_of(student, plan.metric)
     shown = student
     if plan.options:
@@ -96,6 +89,13 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
         overrides.merge_options(shown, dict(plan.options))
     choosing, judging = _parts(plan, shown, folder)
     length, unit = length_of(shown, plan.student)
+    configs = {}
+    for arm in plan.arms:
+        if arm.method is not None:
+            write_method(plan, arm, quiet=quiet)
+        configs[arm.name] = load_config(arm.config, f"arm {arm.name}")
+    if plan.teacher is not None and not plan.teacher.checkpoint:
+        configs[TEACHER] = load_config(plan.teacher.config, "--teacher")
     for name, cfg in configs.items():
         if name != TEACHER and (own := length_of(cfg, name)) != length_of(student, plan.student):
             wanted = f"{length} {unit}, as the student's"

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -45,6 +46,7 @@ class Display:
     total: int = 0
     done: int = 0
     left: float | None = None
+    _beside: list[float] = field(default_factory=list)
     _works: dict[Cell, _Work] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _live: Live | None = None
@@ -92,11 +94,18 @@ class Display:
         if due:
             self.say(f"  {describe(cell)}: {work.state}")
 
+    @property
+    def beside(self) -> float:
+        """Minutes that a training takes beside its iterations: the median of those that have ended; 0 before."""
+        return median(self._beside) if self._beside else 0.0
+
     def end(self, cell: Cell, row: Row) -> None:
         """A training has ended."""
         with self._lock:
             work = self._works.pop(cell, None)
             self.done += 1
+        if work is not None and row.minutes is not None:
+            self._beside.append(max(0.0, (time.monotonic() - work.begun) / 60 - row.minutes))
         took = f", {time.monotonic() - work.begun:.0f} s" if work else ""
         if row.failed:
             outcome = f"failed: {row.failed}"

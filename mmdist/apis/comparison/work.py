@@ -84,13 +84,15 @@ class Work:
     def _keep(self, cell: Cell, row: Row) -> None:
         self.rows[cell] = row
         self._expect(cell)
-        self.display.end(cell, row)
+        self.display.end(cell, row)  # which says how long the rest takes
         results.write(self.place.folder / RESULTS, self.rows.values())
 
     def _expect(self, ended: Cell | None = None) -> None:
         batches = outlook(self.prepared.plan, self.prepared.lengths, self.rows)
         self.display.total = self.display.done + (ended is not None) + sum(len(batch.cells) for batch in batches)
-        self.display.left = minutes(batches, times(self.rows), per_length(self.rows), len(self.workers))
+        self.display.left = minutes(
+            *(batches, times(self.rows), per_length(self.rows), len(self.workers)), beside=self.display.beside
+        )
 
 
 def times(rows: Mapping[Cell, Row]) -> dict[str, float]:
