@@ -9,13 +9,12 @@ import pytest
 from families.catalogue import FAMILIES, Family
 from families.reasons import UNKNOWN, WHOLE
 from families.results import cells, committed, found_before, try_out
-from families.values import FUSED
+from families.values import FUSED, FUSED_NEAR, NEAR
 
 MODE = os.environ.get("MMDIST_FAMILIES", "")  # `all`, or `resume`: results that are older than the code are kept
 CELLS = cells(every=bool(MODE))
 NAMES = [f"{family.id}-{arrangement}" for family, arrangement in CELLS]
-LIMITS = {FUSED: 1e-3}
-LIMIT = 1e-5  # of the others
+LIMITS = {FUSED: FUSED_NEAR}  # of the others NEAR
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +31,7 @@ def test_a_family_is_distilled_or_refused_for_a_reason_that_holds(
     outcome = (MODE and found_before(family, arrangement, MODE == "resume")) or try_out(family, arrangement, tmp_path)
     assert outcome.whole in ("", *(reason.key for reason in WHOLE)), outcome.said
     assert UNKNOWN not in outcome.refused.values(), outcome.refused
-    assert all(value <= LIMITS.get(side, LIMIT) for side, value in outcome.values.items()), outcome.values
+    assert all(value <= LIMITS.get(side, NEAR) for side, value in outcome.values.items()), outcome.values
     assert not outcome.denied, "a reason holds for what works"
     before = committed().get(f"{family.id}-{arrangement}")
     if before and not MODE:
