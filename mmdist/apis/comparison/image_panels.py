@@ -80,9 +80,9 @@ def masks(
     Args:
         records, classes, palette, models: As in :class:`Panels`.
     """
-    names = ("truth", *models)
-    most = 1 + max(int(record[name][record[name] != 255].max(initial=0)) for record in records for name in names)
-    colors = colors_of(len(classes) if classes else most, palette)
+    names = (TRUTH, *models)
+    count = len(classes or palette or ()) or 1 + _largest(record[name] for record in records for name in names)
+    colors = colors_of(count, palette)
     hidden = [index for index, name in enumerate(classes or ()) if name == "background"]
     rows = [
         [Panel(record["image"])]
@@ -103,17 +103,16 @@ def boxes(
     Args:
         records, classes, palette, models: As in :class:`Panels`.
     """
-    there = [record[name] for record in records for name in (TRUTH, *models)]
-    most = 1 + max(int(found[:, 4].max(initial=0)) for found in there)
-    names = list(classes) if classes else [str(index) for index in range(most)]
-    colors = colors_of(len(names), palette)
+    largest = _largest(record[name][:, 4] for record in records for name in (TRUTH, *models))
+    count = max(len(classes or ()), 1 + largest)
+    colors = colors_of(count, palette)
 
     def drawn(found: np.ndarray, *, scores: bool) -> list[Box]:
         kept = []
         for *corners, label, score in found.tolist():
             if score >= SCORE:
                 # one name on every box says nothing
-                words = [figure_text(names[int(label)], CLASS_WIDTH)] if len(names) > 1 else []
+                words = [_class_name(int(label), classes)] if count > 1 else []
                 words += [f"{score:.2f}"] if scores else []
                 kept.append(Box(tuple(corners), " ".join(words), tuple(part / 255 for part in colors[int(label)])))
         return kept
