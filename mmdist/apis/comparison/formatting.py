@@ -192,7 +192,8 @@ def figure_text(text: object, limit: int = 40) -> str:
         >>> print(figure_text('$x$'))
         \\$x\\$
     """
-    shown = printable(text, limit).replace("$", r"\$")
+    shown = printable(text)
+    shown = (shown if len(shown) <= limit else f"{shown[: limit - 3]}...").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

@@ -18,7 +18,7 @@ Record = Mapping[str, np.ndarray]
 TRUTH = "truth"
 SCORE = 0.3  # boxes below it are not drawn
 PER_ROW = 6
-TITLE_WIDTH, CLASS_WIDTH = 18, 24  # characters
+TITLE_WIDTH, NAME_WIDTH, CLASS_WIDTH, LINE_WIDTH = 18, 14, 16, 30  # characters
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def labels(
     def text(record: Record) -> str:
         said = [f"is {_class_name(int(record[TRUTH]), classes)}"]
         for name, words in models.items():
-            said.append(f"{figure_text(words, TITLE_WIDTH)} {_class_name(int(record[name]), classes)}")
-        return "\n".join("; ".join(said[start : start + 2]) for start in range(0, len(said), 2))
+            said.append(f"{figure_text(words, NAME_WIDTH)} {_class_name(int(record[name]), classes)}")
+        return "\n".join(_filled(said))
 
     panels = [Panel(record["image"], caption=text(record)) for record in records]
     return panel_grid([panels[start : start + PER_ROW] for start in range(0, len(panels), PER_ROW)])
@@ -151,6 +151,17 @@ def labels(
 def _class_name(label: int, classes: Sequence[str] | None) -> str:
     known = classes is not None and 0 <= label < len(classes)
     return figure_text(classes[label] if known else label, CLASS_WIDTH)
+
+
+def _filled(parts: Sequence[str]) -> list[str]:
+    """Lines of parts, as many in each as there is room for."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(f"{lines[-1]}; {part}") <= LINE_WIDTH:
+            lines[-1] += f"; {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def _largest(values: Iterable[np.ndarray]) -> int:

@@ -45,8 +45,8 @@ def test_labels_of_every_model_stand_below_the_image(count):
 
 
 def test_captions_of_many_models_have_room():
-    few, many = (image_panels(panels("cls", {str(i): "A" for i in range(count)})) for count in (2, 20))
-    assert many.get_size_inches()[1] > few.get_size_inches()[1] + 1
+    few, many = (image_panels(panels("cls", {str(i): "Name" for i in range(count)})) for count in (2, 30))
+    assert many.get_size_inches()[1] > few.get_size_inches()[1] + 0.5
 
 
 @pytest.mark.parametrize("task", list(VALUES))
