@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -219,6 +220,28 @@ def test_nothing_is_loaded_and_nothing_runs(tmp_path):
     assert "default-src 'none'" in policy
     assert "script" not in policy
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_figures_load_nothing_and_run_nothing(tmp_path):
+    paths, _, _ = written(tmp_path, curves=CURVES)
+    for path in paths[2:]:
+        text = path.read_text(encoding="utf-8")
+        assert "<!DOCTYPE" not in text
+        for element in ET.fromstring(text).iter():
+            assert element.tag.rpartition("}")[2] in {
+                "svg",
+                "defs",
+                "style",
+                "g",
+                "path",
+                "use",
+                "clipPath",
+                "rect",
+                "text",
+            }
+            links = [value for name, value in element.attrib.items() if name.rpartition("}")[2] in LOADING]
+            assert all(link.startswith("#") for link in links)
+        assert all(link.startswith("#") for link in re.findall(r"url\(([^)]*)\)", text))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
