@@ -17,6 +17,8 @@ from mmdist.apis.comparison.cells import Cell
 from mmdist.apis.comparison.image_panels import Panels
 from mmdist.apis.comparison.report import report, terminal_summary, write_report
 from mmdist.apis.comparison.results import Metric
+from mmdist.apis.comparison.table_layout import terminal_table
+from mmdist.apis.comparison.tables import comparison_table
 from mmdist.visualization import Curve
 
 PLAIN = [70.0, 71.0, 72.5]
@@ -206,6 +208,9 @@ def test_the_terminal_has_answer_table_and_advice():
     assert "75.00 " not in text.splitlines()[0]
     assert re.search(r"^kd +3 +76\.17 ± 1\.15", text, re.MULTILINE)
     assert "\n- " in text
+    full = terminal_table(comparison_table(ROWS, setting("kd", "dist")))
+    assert text.index("\nkd ") > 0
+    assert max(map(len, re.findall(r"^(?:--|kd ).*", text, re.MULTILINE))) < max(map(len, full.splitlines()[:5])) - 40
 
 
 # ---------------------------------------------------------------- what must not be in it
