@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     from benchmarks._few_labels.running import Bench, Sizes, make_data
     from benchmarks._few_labels.stages import run_all
     from benchmarks.accuracy.running import Silent
-    from mmdist.cli.demo.stages import lock
+    from mmdist.apis.comparison.stages import lock
     from mmdist.errors import ConfigError
 
     for option, values, known in (("--setting", args.setting, SETTINGS), ("--arm", args.arm, (PLAIN, *TAUGHT))):
@@ -110,7 +110,7 @@ def write_tables(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 1 after a training that failed, 2 after a mistake of the user's, 130 after an interruption."""
-    from mmdist.cli.demo.process import StageFailed
+    from mmdist.apis.comparison.process import StageFailed
     from mmdist.cli.report import INTERRUPTED, run_reported
     from mmdist.engine.command import AGAIN, typed
 

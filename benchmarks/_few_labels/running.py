@@ -31,10 +31,10 @@ from benchmarks._few_labels.store import Row
 from benchmarks.accuracy import store
 from benchmarks.accuracy.plan import ROOT
 from benchmarks.accuracy.running import Silent
+from mmdist.apis.comparison.process import run as run_tool
+from mmdist.apis.comparison.stages import read_json
 from mmdist.cli.demo.catalog import choose
-from mmdist.cli.demo.process import run as run_tool
 from mmdist.cli.demo.report import versions_of
-from mmdist.cli.demo.stages import read_json
 from mmdist.cli.demo.training import Place, Trained, Training, train
 from mmdist.engine import atomic
 

@@ -41,7 +41,7 @@ from benchmarks.accuracy.plan import (
     wider,
 )
 from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
-from mmdist.cli.demo.process import StageFailed
+from mmdist.apis.comparison.process import StageFailed
 from mmdist.cli.report import INTERRUPTED, run_reported
 from mmdist.engine.command import AGAIN, typed
 from mmdist.errors import ConfigError

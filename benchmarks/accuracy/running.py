@@ -18,11 +18,11 @@ from benchmarks.accuracy import store
 from benchmarks.accuracy.comparing import best_factor
 from benchmarks.accuracy.plan import PLAIN, ROOT, SEARCH, TEACHER, TEACHER_SEED, Cell, Task
 from benchmarks.accuracy.store import Row
-from mmdist.cli.demo.history import read_validations
+from mmdist.apis.comparison.history import read_validations
+from mmdist.apis.comparison.process import Progress
+from mmdist.apis.comparison.stages import lock
 from mmdist.cli.demo.main import make_data
-from mmdist.cli.demo.process import Progress
 from mmdist.cli.demo.report import versions_of
-from mmdist.cli.demo.stages import lock
 from mmdist.cli.demo.training import Place, Trained, Training, train
 from mmdist.engine.config import load_config
 

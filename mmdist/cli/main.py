@@ -13,6 +13,7 @@ COMMANDS = {
     "new": "write a config that distils a teacher into a student of your own",
     "train": "train a model: a plain one, or a student under a teacher",
     "test": "evaluate a model on the test data of its config",
+    "compare": "did it help? train with and without a teacher, with seeds and tuned learning rates, and report",
     "export": "write the student of a distillation run into a file of its own",
     "doctor": "say which packages are installed, which are supported, and what to do",
 }

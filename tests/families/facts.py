@@ -39,14 +39,25 @@ def of_config(path: str, size: tuple[int, int]) -> Facts:
         kind = registry.get(model["type"])
     types = _types(model)
     return {
+        "readable": True,
         "bases": [base.__name__ for base in kind.__mro__] if isinstance(kind, type) else [],
         "headless": not any(model.get(name) for name in HEADS),
         "text": any(_has(model, word) for word in WORDS),
         "packages": sorted(name for kind, name in PACKAGES.items() if kind in types and find_spec(name) is None),
         "one_image": bool(types & GUIDED),
+        "colour": takes_colour(cfg, size),
         "trains": any(trains(cfg, each) for each in (size, LARGE)),
         "operators": sorted(types & {"carafe", "CARAFE"}) if not carafe_on_cpus() else [],
     }
+
+
+def readable(config: str) -> bool:
+    """Whether MMEngine reads a library's config, such as ``mmdet::atss/...``."""
+    try:
+        Config.fromstring(f"_base_ = {config!r}", ".py")
+    except Exception:  # whatever a config raises
+        return False
+    return True
 
 
 def trains(cfg: Config, size: tuple[int, int]) -> bool:
@@ -57,6 +68,22 @@ def trains(cfg: Config, size: tuple[int, int]) -> bool:
             model(**model.data_preprocessor(pictures(cfg, model, size), training=True), mode="loss")
     except Exception:  # whatever a library's model raises
         return False
+    return True
+
+
+def takes_colour(cfg: Config, size: tuple[int, int]) -> bool:
+    """Whether a model's backbone takes pictures of three channels; True where it cannot be built."""
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            backbone = MODELS.build(cfg.model).eval().backbone
+    except Exception:  # whatever a library's model raises
+        return True
+    try:
+        backbone(torch.zeros(2, 3, *size))
+    except RuntimeError as error:
+        return "channels" not in str(error)
+    except Exception:  # it wants more than pictures
+        return True
     return True
 
 

@@ -62,6 +62,8 @@ def try_family(family: Family, arrangement: str, folder: Path) -> Outcome:
         folder (Path): Where configs are written.
     """
     start = time.monotonic()
+    if not facts.readable(family.config):
+        return Outcome(said="the config cannot be read", whole=reason_of_all({"family": {"readable": False}}))
     own = write_shrunk(folder, family.config, "family", None, smallest_form=True)
     student, teacher = own, own
     if arrangement != "itself":

@@ -35,6 +35,7 @@ def _family(name: str) -> Callable[[Facts], bool]:
 
 # Why a family cannot be built, or run, at all.
 WHOLE = [
+    Reason("unreadable", "MMEngine does not read its config.", lambda facts: not facts["family"]["readable"]),
     Reason(
         "task",
         "Not a detector, segmenter or classifier.",
@@ -53,6 +54,11 @@ WHOLE = [
         "proposals",
         "Its own training takes regions from files, which another model has proposed.",
         lambda facts: "FastRCNN" in facts["family"]["bases"],
+    ),
+    Reason(
+        "colour",
+        "Its pictures have another number of channels than those of the fixed model.",
+        lambda facts: not facts["family"]["colour"],
     ),
     Reason("one image", "Its inference takes one image at a time, not a batch.", _family("one_image")),
     Reason("own training", "Its own training fails on the random images.", lambda facts: not facts["family"]["trains"]),

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmdist.apis.comparison.history import History
 from mmdist.cli.demo import main as demo_main
 from mmdist.cli.demo import training
 from mmdist.cli.demo.catalog import choose
-from mmdist.cli.demo.history import History
 from mmdist.cli.demo.predictions import save
 
 CONFIG = """

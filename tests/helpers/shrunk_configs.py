@@ -120,7 +120,8 @@ def write_shrunk(
     if "data_preprocessor" in cfg:
         model.setdefault("data_preprocessor", cfg["data_preprocessor"])
     optimizer = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01))
-    plain = dict(default_scope=cfg["default_scope"], model=model, optim_wrapper=optimizer)
+    scope = cfg.get("default_scope") or source.partition("::")[0]
+    plain = dict(default_scope=scope, model=model, optim_wrapper=optimizer)
     if "custom_imports" in cfg:
         plain["custom_imports"] = cfg["custom_imports"]
     path = folder / f"{file}.py"

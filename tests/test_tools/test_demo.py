@@ -275,6 +275,6 @@ def test_the_quick_demo_survives_an_interruption_and_ends_with_a_report(tmp_path
 
 
 def assert_every_iteration_counts_once(checkpoint: Path) -> None:
-    from mmdist.cli.demo.history import read_history
+    from mmdist.apis.comparison.history import read_history
 
     assert len(read_history(checkpoint).loss) == 12

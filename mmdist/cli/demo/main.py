@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdist.apis.comparison.process import Progress, StageFailed
+from mmdist.apis.comparison.stages import Stage, lock, write_json
 from mmdist.cli.demo.catalog import DATA, TASKS, choose
 from mmdist.cli.demo.predictions import load
-from mmdist.cli.demo.process import Progress, StageFailed
 from mmdist.cli.demo.report import markdown, versions_of, write_text
 from mmdist.cli.demo.results import Results, as_json, equal_time_iterations, explanation, table
-from mmdist.cli.demo.stages import Stage, lock, write_json
 from mmdist.cli.demo.training import Place, Trained, Training, length_of, train
 from mmdist.cli.report import INTERRUPTED, run_reported
 from mmdist.engine.command import AGAIN, typed

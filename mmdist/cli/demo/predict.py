@@ -16,9 +16,9 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 import mmdist  # noqa: F401  (its fixes come before the task libraries)
-from mmdist.cli.demo.history import STUDENT
+from mmdist.apis.comparison.history import STUDENT
+from mmdist.apis.comparison.stages import read_json
 from mmdist.cli.demo.predictions import Record, save
-from mmdist.cli.demo.stages import read_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 
 BATCH = 50

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmdist.apis.comparison.history import History, read_history, read_validations
+from mmdist.apis.comparison.process import Progress, run
+from mmdist.apis.comparison.stages import Stage, read_json
 from mmdist.cli.demo.catalog import Demo
-from mmdist.cli.demo.history import History, read_history, read_validations
-from mmdist.cli.demo.process import Progress, run
 from mmdist.cli.demo.schedule import iterations_of, length_options, relocation_options
-from mmdist.cli.demo.stages import Stage, read_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine.config import load_config
 from mmdist.engine.latest import named_in

@@ -29,6 +29,7 @@ from mmdist.errors import ConfigError, MMDistError
 from mmdist.models.algorithms.input_size import is_classifier
 from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
+from mmdist.models.input_channels import input_channels
 
 LARGE = 256  # pixels of a side
 WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
@@ -87,6 +88,7 @@ def load_pair(student: str, teacher: str, size: tuple[int, int] | None = None) -
             raise ConfigError("--teacher", teacher, wanted, f"this one is for {tasks['teacher']}")
         for side, model in models.items():
             _check_plain(side, model)
+        _check_channels(models, teacher)
         known = training_size(cfg, models["student"])
         training = known or size or image_size(cfg, models["student"])
         size = size or dry_size(training, models.values())
@@ -107,6 +109,14 @@ def _check_plain(side: str, model: Any) -> None:
     if parts or isinstance(model, BaseAlgorithm) or type(model.data_preprocessor).__name__.startswith("MultiBranch"):
         hint = "name the plain config of the network that is to be trained, or to teach"
         raise ConfigError(f"--{side}", type(model).__name__, "the config of a model by itself", hint)
+
+
+def _check_channels(models: dict[str, Any], teacher: str) -> None:
+    """Both look at the same pictures."""
+    given, taken = (input_channels(models[side]) for side in ("student", "teacher"))
+    if given != taken:
+        wanted = f"a model for pictures of {given} channel{'s' * (given > 1)}, as the student's"
+        raise ConfigError("--teacher", teacher, wanted, f"this one takes {taken}")
 
 
 def _build(cfg: Config) -> dict[str, Any]:

@@ -41,9 +41,20 @@ def acclimated_modules(teacher: BaseModel, names: Sequence[str]) -> nn.ModuleDic
             raise ConfigError(key, name, "the name of a module of the teacher", spelling_hint(name, list(modules)))
         if next(modules[name].buffers(), None) is not None or next(modules[name].parameters(), None) is None:
             raise ConfigError(key, name, "a module with weights and without statistics, such as a convolution")
-        modules[name].requires_grad_(True)
         chosen[name.replace(".", "-")] = modules[name]
-    return chosen
+    if len(chosen):
+        _thaw(teacher)
+    return chosen.requires_grad_(True)
+
+
+def _thaw(teacher: nn.Module) -> None:
+    """Let no backbone freeze its stages again, as those of OpenMMLab do whenever their mode changes.
+
+    The teacher is in evaluation mode and without gradients as a whole: they are not needed for that.
+    """
+    for module in teacher.modules():
+        if isinstance(getattr(module, "frozen_stages", None), int):
+            module.frozen_stages = -1
 
 
 def check_learning_rate(acclimated: nn.Module, optim_wrapper: OptimWrapper) -> None:

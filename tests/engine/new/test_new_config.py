@@ -120,6 +120,19 @@ def test_another_task_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.py", "t.py"]
 
 
+@pytest.mark.parametrize(("student", "teacher"), [(1, 3), (3, 1), (4, 3)])
+def test_a_teacher_of_pictures_with_other_channels_is_refused(tmp_path: Path, student: int, teacher: int) -> None:
+    paths = []
+    for name, channels in (("s", student), ("t", teacher)):
+        cfg = Config.fromfile(write_config(tmp_path, "classifier", name))
+        cfg.model.backbone.in_channels = channels
+        cfg.model.data_preprocessor.update(mean=[0.0] * channels, std=[1.0] * channels, to_rgb=False)
+        cfg.dump(tmp_path / f"{name}.py")
+        paths.append(str(tmp_path / f"{name}.py"))
+    with pytest.raises(ConfigError, match=rf"--teacher .*{student} channels?, .*{teacher}$"):
+        new_config(*paths, "kd", str(tmp_path / "out.py"), size=(32, 32))
+
+
 def test_a_config_that_distils_already_is_refused(tmp_path: Path) -> None:
     student = write_config(tmp_path, "classifier", "s")
     new_config(str(student), str(student), "kd", str(tmp_path / "out.py"), size=(32, 32))

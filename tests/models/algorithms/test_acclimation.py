@@ -8,7 +8,7 @@ import logging
 import pytest
 import torch
 from helpers.ddp import adaptive
-from helpers.tiny_models import batch
+from helpers.tiny_models import batch, classifier
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
@@ -35,6 +35,19 @@ def test_the_named_modules_train_and_nothing_else_of_the_teacher_does():
     model = adaptive()
     before = copy.deepcopy(model.teacher.state_dict())
     step(model.train(), wrapper(model), 3)
+    changed = {name for name, value in model.teacher.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"head.fc.weight", "head.fc.bias", "backbone.layer4.1.conv2.weight"}
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+def test_they_train_in_a_teacher_whose_backbone_freezes_its_stages(stages):
+    teacher = classifier(8)
+    teacher["backbone"]["frozen_stages"] = stages
+    model = adaptive(teacher=teacher)
+    before = copy.deepcopy(model.teacher.state_dict())
+    step(model.train(), wrapper(model), 3)
+    model.eval()
+    step(model.train(), wrapper(model), 1)
     changed = {name for name, value in model.teacher.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"head.fc.weight", "head.fc.bias", "backbone.layer4.1.conv2.weight"}
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from mmdist.engine.command import without_again
 ITERATION = re.compile(r"Iter\(train\)\s*\[\s*(\d+)/(\d+)\].*?\bloss: ([\d.eE+-]+|nan|inf)")
 PAUSE = 20.0  # seconds between two lines where there is no terminal
 TAIL = 15
+SUPERVISE = Path(__file__).with_name("supervise.py")
 
 
 class StageFailed(Exception):
@@ -75,6 +77,34 @@ class Progress:
             self._write(f"{self.label} ...", end="\n")
 
 
+class Processes:
+    """The tools that are at work, so that all of them can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def add(self, process: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.add(process)
+            late = self.stopped.is_set()
+        if late:
+            _end(process)
+
+    def remove(self, process: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.discard(process)
+
+    def end(self) -> None:
+        """End all of them, and those that are still to begin."""
+        with self._lock:
+            self.stopped.set()
+            running = list(self._running)
+        for process in running:
+            _end(process)
+
+
 def run(
     command: Sequence[str | Path],
     what: str,
@@ -84,8 +114,9 @@ def run(
     on_line: Callable[[str], None],
     keep: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
+    processes: Processes | None = None,
 ) -> None:
-    """Run a tool to its end.
+    """Run a tool to its end; it ends too when this process is killed.
 
     Args:
         command (Sequence): Program and arguments.
@@ -95,28 +126,35 @@ def run(
         on_line (Callable): Called with each line as it comes.
         keep (Sequence[int]): File descriptors that the tool inherits.
         environment (Mapping[str, str], optional): Variables that it gets beside those of this process.
+        processes (Processes, optional): Where it is listed while it runs.
 
     Raises:
         StageFailed: It did not end with 0. An exception from elsewhere, an interruption among them, ends the tool.
     """
     tail: deque[str] = deque(maxlen=TAIL)
+    watched, held = os.pipe()  # the other end closes with this process, however that ends
     with log.open("a", encoding="utf-8") as out:
         out.write("$ " + " ".join(map(str, command)) + "\n")
         out.flush()
-        # a session of its own, so that its workers end with it
-        process = subprocess.Popen(
-            list(map(str, command)),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # how the demo was started is not how the tool was
-            env={**without_again(os.environ), "PYTHONUNBUFFERED": "1", **(environment or {})},
-            pass_fds=tuple(keep),
-            start_new_session=True,
-        )
+        try:
+            # a session of its own, so that its workers end with it
+            process = subprocess.Popen(
+                [sys.executable, str(SUPERVISE), str(watched), *map(str, command)],
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                # how the asking command was started is not how the tool was
+                env={**without_again(os.environ), "PYTHONUNBUFFERED": "1", **(environment or {})},
+                pass_fds=(watched, *keep),
+                start_new_session=True,
+            )
+        finally:
+            os.close(watched)
+        processes = processes or Processes()
+        processes.add(process)
         try:
             for line in process.stdout or ():
                 out.write(line)
@@ -128,6 +166,9 @@ def run(
         except BaseException:
             _end(process)
             raise
+        finally:
+            processes.remove(process)
+            os.close(held)
     if status != 0:
         raise StageFailed(what, status, log, tail)
 

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmdist.engine import atomic
 from mmdist.errors import MMDistError
@@ -44,7 +45,7 @@ def sha256(path: Path) -> str:
 
 
 class Stage:
-    """One stage of the demo.
+    """One stage of a comparison.
 
     Args:
         folder (Path): Its own folder; made by :meth:`begin`.
@@ -79,7 +80,7 @@ class Stage:
         if self.folder.exists():
             if any(self.folder.iterdir()) and not (self.folder / STARTED).exists():
                 raise MMDistError(
-                    f"{self.folder} holds something that the demo did not write: "
+                    f"{self.folder} holds something that no comparison has written: "
                     "move it away, or choose another --work-dir"
                 )
             shutil.rmtree(self.folder)
@@ -105,30 +106,55 @@ class Stage:
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[int]:
-    """Let one demo at a time work in a folder.
+def lock(folder: Path, patience: float = 15.0) -> Iterator[int]:
+    """Let one comparison at a time work in a folder.
 
     Args:
         folder (Path): Made where it is missing.
+        patience (float): Seconds to wait for the trainings of one that was killed, which end by themselves. Defaults to
+            15.
 
     Yields:
-        int: A file descriptor for the processes that the demo starts: the folder stays locked until the last of them
-        has ended, even where the demo itself was killed.
+        int: A file descriptor for the processes that are started: the folder stays locked until the last of them has
+        ended, even where this process was killed.
 
     Raises:
-        MMDistError: Another demo, or what it started, is still at work.
+        MMDistError: Another comparison is still at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + patience
+        while not _locked(file):
             file.seek(0)
-            raise MMDistError(
-                f"another demo (process {file.read().strip() or '?'}, or a training that it started) works in "
-                f"{folder}: wait for it to end, or choose another --work-dir"
-            ) from None
+            owner = file.read().strip()
+            if time.monotonic() > until or _alive(owner):
+                raise MMDistError(
+                    f"another comparison (process {owner or '?'}, or a training that it started) works in {folder}: "
+                    "wait for it to end, or choose another --work-dir"
+                )
+            time.sleep(0.2)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield file.fileno()
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of this machine, by its number, is there."""
+    if not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

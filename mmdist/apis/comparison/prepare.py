@@ -1,0 +1,172 @@
+"""From a plan to what can be trained: configs of methods written, data split, lengths and learning rates known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmdist.apis.comparison.cells import FINAL, SEARCH, TEACHER, TIMING, Cell
+from mmdist.apis.comparison.configs import cell_config, learning_rate
+from mmdist.apis.comparison.lengths import EPOCHS, length_of
+from mmdist.apis.comparison.metric import metric_of
+from mmdist.apis.comparison.plan import CONFIGS, Arm, Plan
+from mmdist.apis.comparison.results import Metric
+from mmdist.apis.comparison.schedule import Lengths
+from mmdist.apis.comparison.split import Part, split
+from mmdist.apis.comparison.stages import Stage
+from mmdist.engine import atomic, overrides
+from mmdist.engine.config import load_config
+from mmdist.engine.preflight import preflight
+from mmdist.engine.weights import set_teacher_checkpoint
+from mmdist.errors import ConfigError, MMDistError
+
+TIMING_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that cells are made of.
+
+    Args:
+        plan (Plan): What is compared.
+        configs (Mapping[str, Config]): By arm, with the plan's options for all; the teacher's where it is trained.
+        choosing (Part): The images that searches are judged on.
+        judging (Part): The images that the report is about.
+        lengths (Lengths): Of the schedules.
+        unit (str): What lengths count.
+        metric (Metric): What is compared.
+        rates (Mapping[str, float]): Learning rates of the configs, as far as they are numbers.
+    """
+
+    plan: Plan
+    configs: Mapping[str, Config]
+    choosing: Part
+    judging: Part
+    lengths: Lengths
+    unit: str
+    metric: Metric
+    rates: Mapping[str, float]
+
+    def config_of(self, cell: Cell) -> Config:
+        """What a cell trains."""
+        part = self.choosing if cell.purpose == SEARCH else self.judging
+        teacher = self.plan.teacher
+        own = teacher.options if cell.arm == TEACHER and teacher is not None else {}
+        options = own if cell.arm == TEACHER else self.plan.arm(cell.arm).options
+        # After the part's: a plan may have settings for the validation data alone.
+        more = self.plan.choosing if cell.purpose == SEARCH else self.plan.judging
+        if cell.purpose == TIMING:
+            more = {}
+        options = {**self.plan.options, **options, **more}
+        batches = self.lengths.timing if cell.purpose == TIMING else None
+        return cell_config(cell, self.configs[cell.arm], part, options, timing_batches=batches)
+
+
+def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
+    """Read, write and check all that a comparison needs.
+
+    Args:
+        plan (Plan): What is compared.
+        folder (Path): The comparison's, absolute.
+        quiet (bool): Whether nothing is said of the configs that are written. Defaults to False.
+
+    Returns:
+        Prepared: Of what cells are made.
+
+    Raises:
+        MMDistError: A config that cannot be read or does not suit, data that cannot be split.
+    """
+    student = load_config(plan.student, "the student")
+    if (student.get("model") or {}).get("teacher"):
+        raise ConfigError("the student", plan.student, "the config of a student by itself", "it distils already")
+    metric = metric_of(student, plan.metric)
+    shown = student
+    if plan.options:
+        shown = student.copy()
+        overrides.merge_options(shown, dict(plan.options))
+    choosing, judging = _parts(plan, shown, folder)
+    length, unit = length_of(shown, plan.student)
+    configs = {}
+    for arm in plan.arms:
+        if arm.method is not None:
+            write_method(plan, arm, quiet=quiet)
+        configs[arm.name] = load_config(arm.config, f"arm {arm.name}")
+    if plan.teacher is not None and not plan.teacher.checkpoint:
+        configs[TEACHER] = load_config(plan.teacher.config, "--teacher")
+    for name, cfg in configs.items():
+        if name != TEACHER and (own := length_of(cfg, name)) != length_of(student, plan.student):
+            wanted = f"{length} {unit}, as the student's"
+            raise ConfigError(f"{name}: train_cfg", " ".join(map(str, own)), wanted, "a comparison is at equal length")
+    searched = {arm.name for arm in plan.arms if arm.rate != CONFIGS}
+    rates = {}
+    for name, cfg in configs.items():
+        try:
+            rates[name] = learning_rate(cfg, name)
+        except ConfigError:
+            if name in searched:
+                raise
+    teacher = length_of(configs[TEACHER], "--teacher")[0] if TEACHER in configs else length
+    timing = min(TIMING_ITERATIONS, length) if unit != EPOCHS else TIMING_ITERATIONS
+    prepared = Prepared(
+        *(plan, configs, choosing, judging),
+        *(Lengths(length, teacher, timing, metric.higher), unit, metric, rates),
+    )
+    for name in configs:
+        _check(prepared, name)
+    return prepared
+
+
+def _check(prepared: Prepared, arm: str) -> None:
+    """What training an arm would find out first."""
+    plan, lengths = prepared.plan, prepared.lengths
+    length = lengths.teacher if arm == TEACHER else lengths.schedule
+    cfg = prepared.config_of(Cell(FINAL, arm, plan.seeds[0], length))
+    teacher = plan.teacher
+    if teacher is not None and arm != TEACHER and plan.arm(arm).taught:
+        if teacher.checkpoint:
+            set_teacher_checkpoint(cfg, teacher.checkpoint)
+        else:
+            cfg.model.random_teacher = True  # for this check alone: it is trained first
+    try:
+        preflight(cfg, ("train", "val"))
+    except ConfigError as error:
+        raise MMDistError(f"{arm}: {error}") from error
+
+
+def _parts(plan: Plan, student: Config, folder: Path) -> tuple[Part, Part]:
+    if not plan.choosing:
+        return split(student, folder / "data")
+    loader, evaluator = student.val_dataloader.to_dict(), student.val_evaluator
+    words = ("the images of `choosing`", "the images of `judging`")
+    return Part(loader, evaluator, words[0]), Part(loader, evaluator, words[1])
+
+
+def write_method(plan: Plan, arm: Arm, *, quiet: bool = False) -> None:
+    """Write the config of a method, as ``mmdist new`` does, unless it was written from the same before."""
+    from mmdist.engine.new.main import new_config
+    from mmdist.version import __version__
+
+    if plan.teacher is None:
+        raise ConfigError("--teacher", None, f"the config of a teacher, which {arm.name} learns from")
+    path = Path(arm.config)
+    inputs = {
+        "student": load_config(plan.student, "the student").to_dict(),
+        "teacher": load_config(plan.teacher.config, "--teacher").to_dict(),
+        "method": arm.method,
+        "images": dict(arm.images),
+        "mmdist": __version__,
+    }
+    note = path.with_suffix(".json")
+    key = Stage(path.parent, inputs).key
+    if path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == f'"{key} {atomic.file_hash(path)}"\n':
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = new_config(plan.student, plan.teacher.config, str(arm.method), str(path), force=True, **arm.images)
+    atomic.write_text(f'"{key} {atomic.file_hash(path)}"\n', note)
+    if not quiet:
+        print(f"{arm.name}: {written.title}: {'; '.join(written.compared)}", flush=True)
+        for line in written.notes:
+            print(f"  note: {line}", flush=True)

@@ -1,0 +1,110 @@
+"""A comparison at work: batch by batch, what is missing is trained and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdist.apis.comparison import results
+from mmdist.apis.comparison.cells import TEACHER, TIMING, Cell
+from mmdist.apis.comparison.execution import Worker, train_all
+from mmdist.apis.comparison.outlook import minutes, outlook
+from mmdist.apis.comparison.prepare import Prepared
+from mmdist.apis.comparison.progress import Display
+from mmdist.apis.comparison.results import Row
+from mmdist.apis.comparison.schedule import Batch, next_batch, teacher_of
+from mmdist.apis.comparison.stages import sha256
+from mmdist.apis.comparison.trainings import Place, Training, checkpoint_of, failed, found
+
+RESULTS = "results.csv"
+
+
+@dataclass
+class Work:
+    """A comparison at work.
+
+    Args:
+        prepared (Prepared): Of what cells are made.
+        place (Place): Its folder, locked.
+        workers (Sequence[Worker]): Who trains.
+        display (Display): Shows it.
+    """
+
+    prepared: Prepared
+    place: Place
+    workers: Sequence[Worker]
+    display: Display
+
+    def __post_init__(self) -> None:
+        self.rows: dict[Cell, Row] = {}
+
+    def run(self) -> None:
+        """Train what is missing, batch by batch."""
+        while (batch := self._next()) is not None:
+            self._expect()
+            self.display.say(f"{batch.what}: {len(batch.cells)} training{'s' * (len(batch.cells) > 1)}")
+            trainings = [self._training(cell) for cell in batch.cells]
+            ready = [training for training in trainings if isinstance(training, Training)]
+            for row in (training for training in trainings if isinstance(training, Row)):
+                self._keep(row.cell, row)
+            train_all(self.place, ready, self.workers[:1] if batch.alone else self.workers, self.display, self._keep)
+
+    def _next(self) -> Batch | None:
+        """The next batch of which something is missing, what was finished before taken into the rows."""
+        plan, lengths = self.prepared.plan, self.prepared.lengths
+        while (batch := next_batch(plan, lengths, self.rows)) is not None:
+            before = {cell: self._found(cell) for cell in batch.cells}
+            known = {cell: row for cell, row in before.items() if row is not None}
+            self.rows.update(known)
+            self.display.done += len(known)
+            if len(known) < len(batch.cells):
+                missing = tuple(cell for cell in batch.cells if cell not in known)
+                return Batch(batch.what, missing, batch.alone)
+        return None
+
+    def _found(self, cell: Cell) -> Row | None:
+        training = self._training(cell)
+        return found(self.place, training) if isinstance(training, Training) else None
+
+    def _training(self, cell: Cell) -> Training | Row:
+        """What a cell trains, or why it cannot."""
+        cfg, teacher = self.prepared.config_of(cell), self.prepared.plan.teacher
+        taught = teacher is not None and cell.arm != TEACHER and self.prepared.plan.arm(cell.arm).taught
+        if not taught or teacher is None:
+            return Training(cell, cfg)
+        if teacher.checkpoint:
+            return Training(cell, cfg, Path(teacher.checkpoint), teacher.checkpoint)
+        source = teacher_of(self.prepared.plan, self.prepared.lengths, self.rows, cell)
+        checkpoint = checkpoint_of(self.place, source) if source is not None else None
+        if checkpoint is None:
+            return failed(cell, "its teacher failed")
+        return Training(cell, cfg, checkpoint, sha256(checkpoint))
+
+    def _keep(self, cell: Cell, row: Row) -> None:
+        self.rows[cell] = row
+        self._expect(cell)
+        self.display.end(cell, row)  # which says how long the rest takes
+        results.write(self.place.folder / RESULTS, self.rows.values())
+
+    def _expect(self, ended: Cell | None = None) -> None:
+        batches = outlook(self.prepared.plan, self.prepared.lengths, self.rows)
+        self.display.total = self.display.done + (ended is not None) + sum(len(batch.cells) for batch in batches)
+        self.display.left = minutes(
+            *(batches, times(self.rows), per_length(self.rows), len(self.workers)), beside=self.display.beside
+        )
+
+
+def times(rows: Mapping[Cell, Row]) -> dict[str, float]:
+    """By arm, the milliseconds of an iteration as far as any training has told."""
+    found: dict[str, list[float]] = {}
+    for row in rows.values():
+        if row.iteration_ms:
+            found.setdefault(row.arm, []).append(row.iteration_ms)
+    return {arm: sorted(values)[len(values) // 2] for arm, values in found.items()}
+
+
+def per_length(rows: Mapping[Cell, Row]) -> float:
+    """Iterations in a unit of a length: 1 where lengths count iterations, or nothing is known."""
+    known = [row.iterations / row.length for row in rows.values() if row.iterations and row.purpose != TIMING]
+    return max(known, default=1.0)
