@@ -16,6 +16,7 @@ from mmdist.engine.config import load_config
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "accuracy" / "results" / "accuracy.csv"
 PAGE = ROOT / "docs" / "en" / "benchmarks" / "accuracy.md"
+OLD_RESULTS = store.read(RESULTS)
 OWN = "-own"  # behind the name of a method with a learning rate of its own
 PURPOSES = {plan.SEARCH: "search", plan.TIMING: "timing", plan.EPOCHS: "final", plan.TIME: "final"}
 

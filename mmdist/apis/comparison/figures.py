@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ KINDS = {  # label and colour
 }
 MARKERS = "os^Dvp*hXP"
 MOST_POINTS = 400  # of a curve that is drawn
+DOCTYPE = re.compile(rb"<!DOCTYPE[^>]*>\s*")  # it names a file on the web
 
 
 def metric_over_minutes(found: Findings) -> Figure | None:
@@ -141,7 +143,8 @@ def svg_bytes(figure: Figure) -> bytes:
         True
     """
     with matplotlib.rc_context({"svg.hashsalt": "mmdist", "svg.fonttype": "path"}):
-        return _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
+        data = _saved(figure, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return DOCTYPE.sub(b"", data, count=1)
 
 
 def png_bytes(figure: Figure, dpi: int = 120) -> bytes:

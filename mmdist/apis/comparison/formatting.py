@@ -49,6 +49,8 @@ class NumberFormat:
         # a metric that is percent by its name can still be logged as a share
         if metric.scale == 100 or (metric.percent and largest > 1):
             return cls(2, " points")
+        if 0 < largest < 0.1:
+            return cls(3 - math.floor(math.log10(largest)))
         return cls(4 if largest <= 1 else 3 if largest < 10 else 2)
 
     def value(self, value: float) -> str:
@@ -192,7 +194,8 @@ def figure_text(text: object, limit: int = 40) -> str:
         >>> print(figure_text('$x$'))
         \\$x\\$
     """
-    shown = printable(text, limit).replace("$", r"\$")
+    shown = printable(text)
+    shown = (shown if len(shown) <= limit else f"{shown[: limit - 3]}...").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

@@ -18,7 +18,7 @@ Record = Mapping[str, np.ndarray]
 TRUTH = "truth"
 SCORE = 0.3  # boxes below it are not drawn
 PER_ROW = 6
-TITLE_WIDTH, CLASS_WIDTH = 18, 24  # characters
+TITLE_WIDTH, NAME_WIDTH, CLASS_WIDTH, LINE_WIDTH = 18, 14, 16, 30  # characters
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def masks(
     Args:
         records, classes, palette, models: As in :class:`Panels`.
     """
-    names = ("truth", *models)
-    most = 1 + max(int(record[name][record[name] != 255].max(initial=0)) for record in records for name in names)
-    colors = colors_of(len(classes) if classes else most, palette)
+    names = (TRUTH, *models)
+    count = len(classes or palette or ()) or 1 + _largest(record[name] for record in records for name in names)
+    colors = colors_of(count, palette)
     hidden = [index for index, name in enumerate(classes or ()) if name == "background"]
     rows = [
         [Panel(record["image"])]
@@ -103,17 +103,16 @@ def boxes(
     Args:
         records, classes, palette, models: As in :class:`Panels`.
     """
-    there = [record[name] for record in records for name in (TRUTH, *models)]
-    most = 1 + max(int(found[:, 4].max(initial=0)) for found in there)
-    names = list(classes) if classes else [str(index) for index in range(most)]
-    colors = colors_of(len(names), palette)
+    largest = _largest(record[name][:, 4] for record in records for name in (TRUTH, *models))
+    count = max(len(classes or ()), 1 + largest)
+    colors = colors_of(count, palette)
 
     def drawn(found: np.ndarray, *, scores: bool) -> list[Box]:
         kept = []
         for *corners, label, score in found.tolist():
             if score >= SCORE:
                 # one name on every box says nothing
-                words = [figure_text(names[int(label)], CLASS_WIDTH)] if len(names) > 1 else []
+                words = [_class_name(int(label), classes)] if count > 1 else []
                 words += [f"{score:.2f}"] if scores else []
                 kept.append(Box(tuple(corners), " ".join(words), tuple(part / 255 for part in colors[int(label)])))
         return kept
@@ -142,8 +141,8 @@ def labels(
     def text(record: Record) -> str:
         said = [f"is {_class_name(int(record[TRUTH]), classes)}"]
         for name, words in models.items():
-            said.append(f"{figure_text(words, TITLE_WIDTH)} {_class_name(int(record[name]), classes)}")
-        return "\n".join("; ".join(said[start : start + 2]) for start in range(0, len(said), 2))
+            said.append(f"{figure_text(words, NAME_WIDTH)} {_class_name(int(record[name]), classes)}")
+        return "\n".join(_filled(said))
 
     panels = [Panel(record["image"], caption=text(record)) for record in records]
     return panel_grid([panels[start : start + PER_ROW] for start in range(0, len(panels), PER_ROW)])
@@ -152,6 +151,17 @@ def labels(
 def _class_name(label: int, classes: Sequence[str] | None) -> str:
     known = classes is not None and 0 <= label < len(classes)
     return figure_text(classes[label] if known else label, CLASS_WIDTH)
+
+
+def _filled(parts: Sequence[str]) -> list[str]:
+    """Lines of parts, as many in each as there is room for."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(f"{lines[-1]}; {part}") <= LINE_WIDTH:
+            lines[-1] += f"; {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def _largest(values: Iterable[np.ndarray]) -> int:

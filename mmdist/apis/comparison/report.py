@@ -24,7 +24,7 @@ from mmdist.apis.comparison.markdown_page import markdown_page
 from mmdist.apis.comparison.provenance import basis, how_it_was_made
 from mmdist.apis.comparison.results import Row, Setting
 from mmdist.apis.comparison.table_layout import terminal_table
-from mmdist.apis.comparison.tables import comparison_table, failed_table, search_tables
+from mmdist.apis.comparison.tables import AT_EQUAL_TIME, TO_THE_BEST, comparison_table, failed_table, search_tables
 from mmdist.engine import atomic
 from mmdist.errors import printable
 from mmdist.visualization import Curve
@@ -101,7 +101,7 @@ def report(
 
 
 def terminal_summary(rows: Sequence[Row], setting: Setting, gaps: Gaps | None = None) -> str:
-    """The answer, the table and the advice for a terminal.
+    """The answer, the table and the advice for a terminal; the table without its widest columns.
 
     Args:
         rows, setting, gaps: As in :func:`write_report`.
@@ -112,7 +112,8 @@ def terminal_summary(rows: Sequence[Row], setting: Setting, gaps: Gaps | None = 
     found = Findings.of(rows, setting)
     table = comparison_table(rows, setting)
     parts = ["\n".join(map(_printable, [answer(found), *setting.notes, *basis(found)]))]
-    parts += [terminal_table(table)] if table.rows else []
+    wide = [name for name in table.head if name == AT_EQUAL_TIME or name.startswith(TO_THE_BEST)]
+    parts += [terminal_table(table.without(*wide))] if table.rows else []
     parts += ["\n".join(f"- {_printable(sentence)}" for sentence in advice(rows, setting, gaps))]
     return "\n\n".join(part for part in parts if part)
 

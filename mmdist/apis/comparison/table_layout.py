@@ -34,12 +34,15 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def filled(self) -> Table:
-        """Without the columns in which no row has anything."""
-        kept = [
-            index
-            for index in range(len(self.head))
-            if index < self.words or any(row[index] != NOTHING for row in self.rows)
+        """Without the columns of numbers in which no row has anything."""
+        empty = [
+            index for index in range(self.words, len(self.head)) if all(row[index] == NOTHING for row in self.rows)
         ]
+        return self.without(*(self.head[index] for index in empty))
+
+    def without(self, *names: str) -> Table:
+        """Without some columns of numbers; one that is not there is no mistake."""
+        kept = [index for index, name in enumerate(self.head) if index < self.words or name not in names]
         rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
         return Table(tuple(self.head[index] for index in kept), rows, self.words, self.notes)
 

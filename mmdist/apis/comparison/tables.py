@@ -16,6 +16,7 @@ from mmdist.apis.comparison.statistics import LEVEL, RATE
 from mmdist.apis.comparison.table_layout import Strong, Table
 
 FEWER = "*"  # behind the trials of an arm that had fewer than the plain student
+AT_EQUAL_TIME, TO_THE_BEST = "plain student, equal time", "difference to the best plain student"
 DEFAULT_REASON = "the metric is not a number"
 
 
@@ -62,9 +63,9 @@ def comparison_table(rows: Sequence[Row], setting: Setting) -> Table:
         setting.metric.name,
         "difference at equal length",
         "minutes",
-        "plain student, equal time",
+        AT_EQUAL_TIME,
         "difference at equal time",
-        f"difference to the best plain student{length}",
+        f"{TO_THE_BEST}{length}",
         "trials of the search",
     )
     made = tuple(_comparison_row(line, found, setting, numbers, most) for line in found)

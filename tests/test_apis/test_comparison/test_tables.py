@@ -7,7 +7,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers.accuracy_results import OWN, PAGE, RESULTS, comparing, convert, plan, store, tables
+from helpers.accuracy_results import OLD_RESULTS as OLD
+from helpers.accuracy_results import OWN, PAGE, comparing, convert, plan, tables
 from helpers.comparison_rows import HOSTILE, LENGTH, final, search, setting, timing
 
 from mmdist.apis.comparison.line_names import arm_name
@@ -18,7 +19,6 @@ from mmdist.apis.comparison.tables import comparison_table, failed_table, number
 
 PLAIN = [70.0, 71.0, 72.5]
 KD = [73.0, 74.0, 75.2]
-OLD = store.read(RESULTS)
 TASKS = {task.name: task for task in plan.TASKS}
 
 
@@ -122,6 +122,7 @@ def test_the_verdict_stands_out_and_follows_the_direction_of_the_metric():
         (Metric("m", "dice"), [0.7, 0.71, 0.725], "0.7117 ± 0.0126"),
         (Metric("m", "mAP"), [0.7, 0.71, 0.725], "0.7117 ± 0.0126"),
         (Metric("m", "error"), [1.5, 1.7, 1.6], "1.600 ± 0.100"),
+        (Metric("m", "error"), [0.0004, 0.0006], "0.0005000 ± 0.0001414"),
         (Metric("m", "mIoU"), [70.0], "70.00"),
         (Metric("m", "mIoU"), [50.0, 50.0], "50.00 ± 0.00"),
     ],
