@@ -11,6 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmdist.engine.new.dry import pictures
+from mmdist.engine.new.load import without_weights
 from mmdist.engine.new.pair import Pair
 from mmdist.engine.new.sides import CLASSIFIER, DENSE, SEGMENTER, TWO_STAGE, Side
 
@@ -61,10 +62,11 @@ def readable(config: str) -> bool:
 
 
 def trains(cfg: Config, size: tuple[int, int]) -> bool:
-    """Whether a plain model can be built and gives losses, without any part of a distillation."""
+    """Whether a plain model can be built and initialised and gives losses, without any part of a distillation."""
     try:
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
-            model = MODELS.build(cfg.model).train()
+            model = MODELS.build(without_weights(cfg.model)).train()
+            model.init_weights()
             model(**model.data_preprocessor(pictures(cfg, model, size), training=True), mode="loss")
     except Exception:  # whatever a library's model raises
         return False

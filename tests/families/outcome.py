@@ -80,7 +80,7 @@ def write_partner(family: Family, own: Path, folder: Path) -> Path:
     """The fixed partner, with as many classes; and images of the family's size, where that takes no other."""
     model = Config.fromfile(own).model
     partner = PARTNERS["two-stage" if family.library == "mmdet" and "roi_head" in model else family.library]
-    fixed = "decode_head" in model and "img_size" in model.backbone
+    fixed = "decode_head" in model and "img_size" in model.get("backbone", {})
     changes = {"data_preprocessor": model.data_preprocessor.to_dict()} if fixed else {}
     return write_shrunk(folder, partner, "partner", classes_of(model), smallest_form=True, **changes)
 

@@ -24,6 +24,7 @@ def _no_downloads():
         yield
 
 
+@pytest.mark.timeout(1800 if MODE else 300)  # some are large, and others run beside them
 @pytest.mark.parametrize(("family", "arrangement"), CELLS, ids=NAMES)
 def test_a_family_is_distilled_or_refused_for_a_reason_that_holds(
     family: Family, arrangement: str, tmp_path: Path

@@ -100,7 +100,7 @@ def _scaled(count: Any, factor: float) -> Any:
 
 
 def _keep_checkpoints(cfg: Config, length: int, unit: str) -> None:
-    hooks = cfg.setdefault("default_hooks", {})
+    hooks = dict(cfg.get("default_hooks") or {})
     checkpoint = hooks.get("checkpoint") or {}
     hooks["checkpoint"] = {
         **{"type": "CheckpointHook", **checkpoint},
@@ -116,3 +116,4 @@ def _keep_checkpoints(cfg: Config, length: int, unit: str) -> None:
             **{"type": "LoggerHook", **(hooks.get("logger") or {})},
             "interval": math.ceil(length / LOGGED),
         }
+    cfg.default_hooks = hooks

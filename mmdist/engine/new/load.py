@@ -161,9 +161,6 @@ def dry_size(training: tuple[int, int], models: Iterable[Any]) -> tuple[int, int
 def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
     side = Side(name, model, task, tuple(batch["inputs"].shape))
     teaching = name == "teacher"
-    seed()
-    randomise(model, batch)
-    model.train(not teaching)
 
     def heads_alone() -> None:  # as in distillation, the auxiliary head recorded
         passed = given(batch)
@@ -173,6 +170,9 @@ def _describe(name: str, model: Any, task: str, batch: dict[str, Any]) -> Side:
         model(**given(batch), mode="loss")
 
     try:
+        seed()
+        randomise(model, batch)
+        model.train(not teaching)
         with torch.no_grad():
             try:
                 watched = watch(model, heads_alone if teaching else with_losses)

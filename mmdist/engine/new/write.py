@@ -54,7 +54,8 @@ def config_text(
     start = student_ckpt or cfg.get("load_from")
     blocks = [_head(wiring, method, student, teacher)]
     blocks.append(assign("_base_", [relative(student, out)], "the student's own training: data, schedule, hooks"))
-    imports = [*(cfg.get("custom_imports") or {}).get("imports", []), "mmdist"]
+    given = (cfg.get("custom_imports") or {}).get("imports") or []
+    imports = [*([given] if isinstance(given, str) else given), "mmdist"]
     blocks[-1] += "\n" + assign(
         "custom_imports", {"imports": list(dict.fromkeys(imports)), "allow_failed_imports": False}
     )

@@ -82,6 +82,12 @@ def test_the_last_checkpoint_and_no_best_one_is_kept(unit: str) -> None:
     assert (kept.save_best, kept.save_last, kept.by_epoch) == (None, True, unit == "max_epochs")
 
 
+def test_checkpoints_are_kept_where_the_config_has_no_hooks() -> None:
+    cfg = Config(dict(train_cfg=dict(max_iters=40)))
+    set_length(cfg, 80)
+    assert cfg.default_hooks.checkpoint.interval == 8 and cfg.default_hooks.logger.type == "LoggerHook"
+
+
 @pytest.mark.parametrize("count", [0, -3, "12", True, None, 2.5])
 def test_a_length_that_is_no_number_above_0_is_refused(count: object) -> None:
     with pytest.raises(ConfigError, match=r"student\.py: train_cfg"):

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmdist.engine.new import new_config
 from mmdist.engine.new.load import without_weights
-from mmdist.errors import CheckpointError, ConfigError
+from mmdist.errors import CheckpointError, ConfigError, MMDistError
 from mmdist.models.builder import build_model, load_model_config
 
 SEGFORMER = "mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py"
@@ -106,11 +106,24 @@ def test_what_the_student_started_from_it_still_starts_from(tmp_path: Path) -> N
     assert (cfg.load_from, cfg.model.student_ckpt) == (None, "https://example.com/s.pth")
 
 
-def test_the_students_own_imports_stay(tmp_path: Path) -> None:
-    imports = dict(imports=["json"], allow_failed_imports=False)
+@pytest.mark.parametrize("given", [["json"], "json"], ids=["list", "text"])
+def test_the_students_own_imports_stay(given: list[str] | str, tmp_path: Path) -> None:
+    imports = dict(imports=given, allow_failed_imports=False)
     student = write_config(tmp_path, "classifier", "s", custom_imports=imports)
     new_config(str(student), str(student), "kd", str(tmp_path / "out.py"), size=(32, 32))
     assert Config.fromfile(tmp_path / "out.py").custom_imports["imports"] == ["json", "mmdist"]
+
+
+def test_a_model_that_cannot_be_initialised_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmpretrain.models import LinearClsHead
+
+    def fails(self: LinearClsHead) -> None:
+        raise AttributeError("no weights of my own")
+
+    monkeypatch.setattr(LinearClsHead, "init_weights", fails)
+    student = write_config(tmp_path, "classifier", "s")
+    with pytest.raises(MMDistError, match=r"student .*no weights of my own"):
+        new_config(str(student), str(student), "kd", str(tmp_path / "out.py"), size=(32, 32))
 
 
 def test_another_task_is_refused(tmp_path: Path) -> None:
