@@ -18,9 +18,8 @@ from helpers.tiny_run import ROOT
 from mmengine.config import Config
 from mmengine.optim.scheduler import LinearLR, PolyLR
 
-from mmdist.apis.comparison import history, process, stages
+from mmdist.apis.comparison import history, predictions, process, stages
 from mmdist.apis.comparison.history import History
-from mmdist.cli.demo import predictions
 from mmdist.cli.demo.catalog import DEMOS, Metric, choose
 from mmdist.cli.demo.results import Results, as_json, equal_time_iterations, table
 from mmdist.cli.demo.schedule import iterations_of, length_options, relocation_options

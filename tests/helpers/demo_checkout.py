@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mmdist.apis.comparison.history import History
+from mmdist.apis.comparison.predictions import save
 from mmdist.cli.demo import main as demo_main
 from mmdist.cli.demo import training
 from mmdist.cli.demo.catalog import choose
-from mmdist.cli.demo.predictions import save
 
 CONFIG = """
 train_cfg = dict(max_iters=100)
@@ -120,7 +120,7 @@ def _read_history(checkpoint: Path) -> History:
 
 
 def _run_without_predicting(place: training.Place, command: list[Any], *arguments: Any, **options: Any) -> None:
-    if "mmdist.cli.demo.predict" in command:
+    if "mmdist.apis.comparison.predict" in command:
         image = np.zeros((8, 8, 3), np.uint8)
         labels = {name: np.zeros((8, 8), np.uint8) for name in ("truth", "teacher", "plain", "distilled")}
         meta = {"task": "seg", "images": 200, "shown": [0], "classes": ["background", "0"], "palette": None}

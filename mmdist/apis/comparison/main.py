@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmdist.apis.comparison import results
+from mmdist.apis.comparison.evidence import courses, teachers_metric
 from mmdist.apis.comparison.execution import workers_here
 from mmdist.apis.comparison.outline import outline
 from mmdist.apis.comparison.plan import Plan
@@ -123,7 +124,12 @@ def compare(
         rows = list(work.rows.values())
         results.write(folder / RESULTS, rows)
         setting = setting_of(prepared, command)
-        return Comparison(folder, rows, setting, write_report(folder, rows, setting))
+        teacher = work.teacher()
+        if teacher is not None and (known := teachers_metric(prepared, place, teacher)) is not None:
+            setting = replace(setting, teacher_metric=known[0], teacher_parameters=known[1])
+        panels = images(prepared, place, rows, setting, teacher)
+        report = write_report(folder, rows, setting, courses(place, rows, setting), panels)
+        return Comparison(folder, rows, setting, report)
 
 
 def plan_of(student: str | None, plan_file: str | None, work_dir: str | None, **given: Any) -> tuple[Plan, Path]:

@@ -158,7 +158,7 @@ def _run(
     if cell.purpose != TIMING:
         metric = read_validations(stage.folder, place.metric.key).get(cell.length)
         if metric is None:  # interrupted before it, or left out by the library
-            metric = _evaluate(place, config, checkpoint, log, common)
+            metric = evaluate(place, config, checkpoint, log, common)
     history = read_history(checkpoint)
     after = read_validations(stage.folder, f"{TEACHERS}{place.metric.key}").get(cell.length)
     return stage.finish(
@@ -226,9 +226,22 @@ def _complete(checkpoint: Path, cfg: Config) -> bool:
     return int(meta.get("iter", 0)) >= train["max_iters"]
 
 
-def _evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Mapping[str, Any]) -> float:
-    out = checkpoint.with_name("metrics.json")
-    options = ["--work-dir", checkpoint.with_name("test"), "--out", out, "--out-item", "metrics"]
+def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Mapping[str, Any]) -> float:
+    """The metric of a checkpoint on the test data of a config, as the library logs it.
+
+    Args:
+        place (Place): Where.
+        config (Path): With the model that the checkpoint is of.
+        checkpoint (Path): The weights.
+        log (Path): What the evaluation writes is added to it.
+        common (Mapping[str, Any]): Further arguments of :func:`mmdist.apis.comparison.process.run`.
+
+    Raises:
+        MMDistError: The metric was not computed.
+        StageFailed: The evaluation ended with an error.
+    """
+    out = log.with_name("metrics.json")
+    options = ["--work-dir", log.with_name("test"), "--out", out, "--out-item", "metrics"]
     run([*TOOL, "test", config, checkpoint, *options], "its evaluation", log, **common)
     metrics = read_json(out)
     value = metrics.get(place.metric.key, place.metric.absent)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdist.apis.comparison import results
-from mmdist.apis.comparison.cells import TEACHER, TIMING, Cell
+from mmdist.apis.comparison.cells import FINAL, TEACHER, TIMING, Cell
 from mmdist.apis.comparison.execution import Worker, train_all
 from mmdist.apis.comparison.outlook import minutes, outlook
 from mmdist.apis.comparison.prepare import Prepared
@@ -80,6 +80,17 @@ class Work:
         if checkpoint is None:
             return failed(cell, "its teacher failed")
         return Training(cell, cfg, checkpoint, sha256(checkpoint))
+
+    def teacher(self) -> Path | None:
+        """The weights that teach in the reported trainings; of the first seed, where each has its own."""
+        plan = self.prepared.plan
+        if plan.teacher is None:
+            return None
+        if plan.teacher.checkpoint:
+            return Path(plan.teacher.checkpoint)
+        taught = next((cell for cell in sorted(self.rows) if cell.purpose == FINAL and plan.arm(cell.arm).taught), None)
+        source = teacher_of(plan, self.prepared.lengths, self.rows, taught) if taught is not None else None
+        return checkpoint_of(self.place, source) if source is not None else None
 
     def _keep(self, cell: Cell, row: Row) -> None:
         self.rows[cell] = row

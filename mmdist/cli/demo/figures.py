@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmdist.apis.comparison.image_panels import SCORE, boxes, labels, masks
-from mmdist.cli.demo.predictions import load
+from mmdist.apis.comparison.predictions import load
 from mmdist.cli.demo.results import Results
 from mmdist.visualization import Curve, metric_bars, training_curves
 
@@ -19,7 +19,7 @@ def write_figures(results: Results, predictions: Path, folder: Path) -> dict[str
 
     Args:
         results (Results): The numbers.
-        predictions (Path): File of :mod:`mmdist.cli.demo.predictions`.
+        predictions (Path): File of :mod:`mmdist.apis.comparison.predictions`.
         folder (Path): Where the images go.
 
     Returns:

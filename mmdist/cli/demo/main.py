@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdist.apis.comparison.predictions import load
 from mmdist.apis.comparison.process import Progress, StageFailed
 from mmdist.apis.comparison.stages import Stage, lock, write_json
 from mmdist.cli.demo.catalog import DATA, TASKS, choose
-from mmdist.cli.demo.predictions import load
 from mmdist.cli.demo.report import markdown, versions_of, write_text
 from mmdist.cli.demo.results import Results, as_json, equal_time_iterations, explanation, table
 from mmdist.cli.demo.training import Place, Trained, Training, length_of, train
@@ -92,7 +92,7 @@ def predict(place: Place, trained: dict[str, Trained], cfg_options: dict[str, st
     if not skipped:
         stage.begin()
         write_json(stage.folder / "spec.json", spec)
-        command = ["-m", "mmdist.cli.demo.predict", stage.folder / "spec.json", stage.folder / "predictions.npz"]
+        command = ["-m", "mmdist.apis.comparison.predict", stage.folder / "spec.json", stage.folder / "predictions.npz"]
         place.run(command, "predictions", stage.folder / "log.txt", progress)
         stage.finish(["predictions.npz"])
     progress.end("for the figures", skipped=skipped)

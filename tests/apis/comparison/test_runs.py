@@ -19,6 +19,7 @@ from mmdist.apis.comparison.results import Row
 from mmdist.cli import compare
 
 KILLS = (4.0, 14.0, 19.0, 9.0)  # seconds after which it is killed: before a training, and at different places in some
+pytestmark = pytest.mark.timeout(1200)  # a dozen trainings, each in a process of its own
 VAL = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(48, 48), keep_ratio=False),

@@ -1,4 +1,4 @@
-"""Runs the trained models on some validation images: ``python -m mmdist.cli.demo.predict SPEC.json OUT.npz``."""
+"""Runs the trained models on some validation images: ``python -m mmdist.apis.comparison.predict SPEC.json OUT.npz``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 import mmdist  # noqa: F401  (its fixes come before the task libraries)
+from mmdist.apis.comparison.cells import TEACHER
 from mmdist.apis.comparison.history import STUDENT
+from mmdist.apis.comparison.predictions import Record, save
 from mmdist.apis.comparison.stages import read_json
-from mmdist.cli.demo.predictions import Record, save
 from mmdist.compat.checkpoint import load_checkpoint_file
+from mmdist.models.builder import load_model_config
 
 BATCH = 50
 DISAGREEMENTS = 12
@@ -27,9 +29,12 @@ DISAGREEMENTS = 12
 
 def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
     """The model of a plain config, with the weights of a plain training or of a distiller's student."""
-    model_cfg = cfg.model
-    if "data_preprocessor" in cfg:  # mmpretrain writes it beside the model
-        model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
+    model_cfg, outer = cfg.model, cfg.model.get("data_preprocessor")
+    if model_cfg.get("architecture"):  # a distiller's student
+        model_cfg = load_model_config(model_cfg.architecture, "model.architecture")
+    preprocessor = outer or cfg.get("data_preprocessor")  # mmpretrain writes it beside the model
+    if preprocessor:
+        model_cfg.setdefault("data_preprocessor", preprocessor)
     model = MODELS.build(model_cfg)
     state = load_checkpoint_file(checkpoint)["state_dict"]
     student = {name.removeprefix(STUDENT): value for name, value in state.items() if name.startswith(STUDENT)}
@@ -75,9 +80,9 @@ def truth(info: dict[str, Any], task: str) -> np.ndarray:
 
 
 def choose_images(labels: dict[str, list[Any]], total: int, count: int) -> list[int]:
-    """Which images to show, evenly spaced; for a classifier among those that the two students see differently."""
-    images = list(range(total))
-    differ = [index for index in images if labels and labels["plain"][index] != labels["distilled"][index]]
+    """Which images to show, evenly spaced; for a classifier among those that the students see differently."""
+    images, students = list(range(total)), [found for name, found in labels.items() if name != TEACHER]
+    differ = [index for index in images if len({int(found[index]) for found in students}) > 1]
     if differ:
         images, count = differ, DISAGREEMENTS
     return [images[round(place)] for place in np.linspace(0, len(images) - 1, min(count, len(images)))]
