@@ -32,7 +32,7 @@ CAPTIONS = {
 
 
 def shown_cells(rows: Iterable[Row], setting: Setting) -> dict[str, Cell]:
-    """By arm, the reported training that figures show: of the first seed, on the config's schedule where there is one."""
+    """By arm, the training that figures show: of the first seed, on the config's schedule where there is one."""
     found: dict[str, Cell] = {}
     for row in sorted(usable(list(rows)), key=lambda row: (row.length != setting.length, row.seed, row.cell)):
         if row.purpose == FINAL and row.arm in setting.arms:
