@@ -23,6 +23,9 @@ def main(descriptor: int, command: "list[str]") -> int:
         int: The command's exit status; after a signal 128 and its number.
     """
     os.set_inheritable(descriptor, False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        # it is sent to the whole group, and the command decides what it does; a second one may mean another thing to it
+        signal.signal(number, lambda *_: None)
     process = subprocess.Popen(command)
 
     def watch() -> None:
@@ -31,8 +34,6 @@ def main(descriptor: int, command: "list[str]") -> int:
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
-        signal.signal(getattr(signal, name), lambda number, frame: process.send_signal(number))
     status = process.wait()
     return 128 - status if status < 0 else status
 

@@ -78,6 +78,29 @@ def test_a_tool_ends_with_the_killed_process_that_asked_for_it(tmp_path: Path) -
         pass
 
 
+def test_a_tool_that_is_ended_hears_of_it_once_and_may_finish_its_work(tmp_path: Path) -> None:
+    note, heard, processes = tmp_path / "pid", tmp_path / "heard", Processes()
+    tool = f"""
+        import os, signal, sys, time
+        def note(number, frame):
+            with open({str(heard)!r}, "a") as file:
+                file.write("once ")
+        signal.signal(signal.SIGTERM, note)
+        open({str(note)!r}, "w").write(str(os.getpid()))
+        while not os.path.exists({str(heard)!r}):
+            time.sleep(0.05)
+        time.sleep(1)
+    """
+    common = dict(cwd=tmp_path, on_line=lambda line: None, processes=processes)
+    command = [sys.executable, "-c", textwrap.dedent(tool)]
+    thread = threading.Thread(target=lambda: run(command, "it", tmp_path / "log", **common))
+    thread.start()
+    pid = started(note)
+    processes.end()
+    thread.join(30)
+    assert gone(pid) and heard.read_text() == "once "
+
+
 def test_a_folder_belongs_to_one_at_a_time(tmp_path: Path) -> None:
     with lock(tmp_path), pytest.raises(MMDistError, match=str(os.getpid())), lock(tmp_path, patience=0):
         pass
