@@ -10,13 +10,13 @@ from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import SEARCH, TIMING, Cell
 from mmdist.apis.comparison.lengths import set_length
-from mmdist.apis.comparison.split import Part
+from mmdist.apis.comparison.split import Part, plain
 from mmdist.engine import overrides
 from mmdist.errors import ConfigError
 
 SEED = "{seed}"
 # Of a scheduler, learning rates as numbers, not as factors.
-RATES = ("eta_min", "eta_max")
+RATES = ("eta_min", "eta_max", "min_value")
 # Hooks that would end a training early, or take time that is not the training's.
 EARLY = ("EarlyStoppingHook",)
 SHOW = ("DistillVisualizationHook", "DetVisualizationHook", "SegVisualizationHook", "VisualizationHook")
@@ -29,6 +29,7 @@ def cell_config(
     part: Part,
     options: Mapping[str, Any],
     *,
+    validation: Mapping[str, Any] | None = None,
     timing_batches: int | None = None,
 ) -> Config:
     """What is trained.
@@ -37,7 +38,9 @@ def cell_config(
         cell (Cell): The training.
         arm (Config): The arm's config; not changed.
         part (Part): The validation data.
-        options (Mapping[str, Any]): Settings by dotted key; ``{seed}`` in a text stands for the cell's seed.
+        options (Mapping[str, Any]): Settings by dotted key; ``{seed}`` in a text stands for the cell's seed. What they
+            say of validation data is in the part already, and changes nothing here.
+        validation (Mapping[str, Any], optional): Settings of the part itself.
         timing_batches (int, optional): Of a timing cell: how many iterations it has, in a config of epochs too.
 
     Returns:
@@ -47,9 +50,11 @@ def cell_config(
         ConfigError: A config whose learning rate is not a number.
     """
     cfg = copy.deepcopy(arm)
-    part.into(cfg)
     if options:
-        overrides.merge_options(cfg, {key: _seeded(value, cell.seed) for key, value in options.items()})
+        overrides.merge_options(cfg, _seeded(dict(options), cell.seed))
+    judge_on(cfg, part, validation, cell.seed)
+    if cfg.get("resume"):
+        cfg.resume = False  # what is resumed is the comparison's own
     cfg.randomness = {**(cfg.get("randomness") or {}), "seed": cell.seed}
     cfg.custom_hooks = [_quiet(hook) for hook in cfg.get("custom_hooks") or () if _name(hook) not in EARLY]
     if cell.purpose == TIMING:
@@ -61,6 +66,24 @@ def cell_config(
     set_rate(cfg, cell.rate)
     set_weight(cfg, cell.weight)
     return cfg
+
+
+def judge_on(cfg: Config, part: Part, validation: Mapping[str, Any] | None = None, seed: int = 0) -> None:
+    """Validate and test a config's model on the same images.
+
+    Args:
+        cfg (Config): Changed.
+        part (Part): The validation data.
+        validation (Mapping[str, Any], optional): Settings of the part by dotted key.
+        seed (int): What ``{seed}`` stands for. Defaults to 0.
+
+    Raises:
+        ConfigError: A setting that cannot be made.
+    """
+    Part(_seeded(part.loader, seed), _seeded(part.evaluator, seed), part.text).into(cfg)
+    if validation:
+        overrides.merge_options(cfg, _seeded(dict(validation), seed))
+        Part(plain(cfg.val_dataloader), plain(cfg.val_evaluator), part.text).into(cfg)
 
 
 def learning_rate(cfg: Config, key: str) -> float:
@@ -95,7 +118,7 @@ def set_rate(cfg: Config, factor: float) -> None:
     cfg.optim_wrapper.optimizer.lr = learning_rate(cfg, "config") * factor
     schedulers = cfg.get("param_scheduler") or []
     for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
-        for name in RATES:
+        for name in RATES if _of_rates(scheduler) else ():
             if scheduler.get(name):
                 scheduler[name] *= factor
     keys = (cfg.optim_wrapper.get("paramwise_cfg") or {}).get("custom_keys") or {}
@@ -123,6 +146,11 @@ def _time_alone(cfg: Config, batches: int) -> None:
     set_length(cfg, batches)
     cfg.train_cfg["val_interval"] = NEVER
     cfg.default_hooks["checkpoint"]["interval"] = batches
+
+
+def _of_rates(scheduler: Mapping[str, Any]) -> bool:
+    """Whether a scheduler changes the learning rate: there are others, of the momentum or the weight decay."""
+    return not _name(scheduler).endswith("Momentum") and scheduler.get("param_name", "lr") == "lr"
 
 
 def _quiet(hook: dict[str, Any]) -> dict[str, Any]:

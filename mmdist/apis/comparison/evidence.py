@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdist.apis.comparison.cells import FINAL, PLAIN, TEACHER, Cell
+from mmdist.apis.comparison.configs import judge_on
 from mmdist.apis.comparison.history import count_parameters, read_history, read_validations
 from mmdist.apis.comparison.image_panels import SCORE, Panels
 from mmdist.apis.comparison.predictions import load
@@ -79,9 +80,7 @@ def teachers_metric(prepared: Prepared, place: Place, checkpoint: Path) -> tuple
     if teacher is None:
         return None
     cfg = load_config(teacher.config, "--teacher")
-    prepared.judging.into(cfg)
-    if prepared.plan.judging:
-        cfg.merge_from_dict(dict(prepared.plan.judging))
+    judge_on(cfg, prepared.judging, prepared.plan.judging, prepared.plan.seeds[0])
     inputs = {"config": cfg.to_dict(), "checkpoint": sha256(checkpoint) or str(checkpoint)}
     stage = Stage(place.folder / TEACHER / "evaluated", inputs)
     done = stage.result()

@@ -56,13 +56,11 @@ class Prepared:
         teacher = self.plan.teacher
         own = teacher.options if cell.arm == TEACHER and teacher is not None else {}
         options = own if cell.arm == TEACHER else self.plan.arm(cell.arm).options
-        # After the part's: a plan may have settings for the validation data alone.
-        more = self.plan.choosing if cell.purpose == SEARCH else self.plan.judging
+        options = {**self.plan.options, **options}
+        validation = self.plan.choosing if cell.purpose == SEARCH else self.plan.judging
         if cell.purpose == TIMING:
-            more = {}
-        options = {**self.plan.options, **options, **more}
-        batches = self.lengths.timing if cell.purpose == TIMING else None
-        return cell_config(cell, self.configs[cell.arm], part, options, timing_batches=batches)
+            return cell_config(cell, self.configs[cell.arm], part, options, timing_batches=self.lengths.timing)
+        return cell_config(cell, self.configs[cell.arm], part, options, validation=validation)
 
 
 def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:

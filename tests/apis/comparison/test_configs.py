@@ -69,6 +69,36 @@ def test_it_is_validated_and_tested_on_the_part_that_it_may_see() -> None:
     assert cfg.train_cfg.val_interval == 40  # a search looks at its end alone
 
 
+def test_settings_of_all_trainings_do_not_move_the_images_that_judge() -> None:
+    judging = Part(dict(dataset=dict(ann_file="judging.txt")), [dict(type="IoUMetric", ann_file="half.json")], "one")
+    options = {"val_dataloader.dataset.ann_file": "choosing.txt", "val_evaluator.ann_file": "whole.json"}
+    own = arm(val_dataloader=dict(dataset=dict(ann_file="all.txt")), val_evaluator=dict(type="IoUMetric"))
+    cfg = cell_config(Cell(FINAL, "dist", 3, 40), own, judging, options)
+    assert cfg.val_dataloader == judging.loader and cfg.val_evaluator == judging.evaluator
+
+
+def test_the_images_of_a_plan_are_validated_and_tested_on() -> None:
+    validation = {"val_dataloader.dataset.indices": [7], "val_evaluator.0.name": "fold{seed}"}
+    cfg = cell_config(Cell(FINAL, "dist", 3, 40), arm(), PART, {}, validation=validation)
+    assert cfg.val_dataloader.dataset.indices == cfg.test_dataloader.dataset.indices == [7]
+    assert cfg.val_evaluator[0].name == cfg.test_evaluator[0].name == "fold3"
+
+
+def test_other_courses_than_the_learning_rates_stay() -> None:
+    others = [
+        dict(type="CosineAnnealingMomentum", eta_min=0.85),
+        dict(type="CosineAnnealingParamScheduler", param_name="weight_decay", eta_min=0.1),
+    ]
+    own = arm()
+    own.param_scheduler = [*others, dict(type="ReduceOnPlateauLR", min_value=1e-5)]
+    cfg = cell_config(Cell(FINAL, "dist", 3, 40, 4.0), own, PART, {})
+    assert [each.to_dict() for each in cfg.param_scheduler[:2]] == others and cfg.param_scheduler[2].min_value == 4e-5
+
+
+def test_a_training_begins_at_its_beginning_even_where_the_config_goes_on_with_another() -> None:
+    assert cell_config(Cell(FINAL, "dist", 3, 40), arm(resume=True, load_from="x.pth"), PART, {}).resume is False
+
+
 def test_a_timing_has_so_many_iterations_in_a_config_of_epochs_too() -> None:
     own = arm()
     own.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=300)
