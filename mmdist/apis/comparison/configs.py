@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import SEARCH, TIMING, Cell
-from mmdist.apis.comparison.lengths import set_length
+from mmdist.apis.comparison.lengths import BEGINNINGS, set_length, type_name
 from mmdist.apis.comparison.split import Part, plain
 from mmdist.engine import overrides
 from mmdist.errors import ConfigError
@@ -56,13 +56,14 @@ def cell_config(
     if cfg.get("resume"):
         cfg.resume = False  # what is resumed is the comparison's own
     cfg.randomness = {**(cfg.get("randomness") or {}), "seed": cell.seed}
-    cfg.custom_hooks = [_quiet(hook) for hook in cfg.get("custom_hooks") or () if _name(hook) not in EARLY]
+    cfg.custom_hooks = [_quiet(hook) for hook in cfg.get("custom_hooks") or () if type_name(hook) not in EARLY]
     if cell.purpose == TIMING:
         _time_alone(cfg, timing_batches or cell.length)
     else:
         set_length(cfg, cell.length)
         if cell.purpose == SEARCH:
             cfg.train_cfg.val_interval = cell.length  # at the end alone
+            cfg.train_cfg.pop("dynamic_intervals", None)
     set_rate(cfg, cell.rate)
     set_weight(cfg, cell.weight)
     return cfg
@@ -143,6 +144,10 @@ def _time_alone(cfg: Config, batches: int) -> None:
     cfg.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": batches, "val_interval": NEVER}
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.param_scheduler = None
+    for hook in cfg.custom_hooks:  # what begins on the way is a part of an iteration's time
+        for name in BEGINNINGS:
+            if isinstance(hook, dict) and hook.get(name):
+                hook[name] = 0
     set_length(cfg, batches)
     cfg.train_cfg["val_interval"] = NEVER
     cfg.default_hooks["checkpoint"]["interval"] = batches
@@ -150,15 +155,11 @@ def _time_alone(cfg: Config, batches: int) -> None:
 
 def _of_rates(scheduler: Mapping[str, Any]) -> bool:
     """Whether a scheduler changes the learning rate: there are others, of the momentum or the weight decay."""
-    return not _name(scheduler).endswith("Momentum") and scheduler.get("param_name", "lr") == "lr"
+    return not type_name(scheduler).endswith("Momentum") and scheduler.get("param_name", "lr") == "lr"
 
 
 def _quiet(hook: dict[str, Any]) -> dict[str, Any]:
-    return {**hook, "interval": NEVER} if _name(hook) in SHOW else hook
-
-
-def _name(hook: Any) -> str:
-    return str(hook.get("type") if isinstance(hook, dict) else type(hook).__name__).rpartition(".")[2]
+    return {**hook, "interval": NEVER} if type_name(hook) in SHOW else hook
 
 
 def _seeded(value: Any, seed: int) -> Any:

@@ -15,7 +15,13 @@ CHECKPOINTS = 10
 LOGGED = 100
 # Of a scheduler, what counts iterations or epochs.
 COUNTS = ("begin", "end", "T_max", "milestones", "total_steps", "step_size", "periods", "restarts", "patience")
+COUNTS += ("cooldown",)
+WARM_UPS = ("Linear", "Constant", "QuadraticWarmup")  # first words of schedulers that may be over soon
 SWITCHES = ("switch_epoch", "switch_iter")  # of hooks: so long before the end, not after the beginning
+BEGINNINGS = ("begin_epoch", "begin_iter")  # of hooks, such as a moving average: after such a part of the way
+ACTIONS = ("action_epoch", "action_iter")  # of the entries of a hook's schedule
+# Of a checkpoint hook, what would leave none to go on from, put it elsewhere, or forget a part of the training.
+KEPT = {"out_dir": None, "save_begin": 0, "save_optimizer": True, "save_param_scheduler": True}
 
 
 def length_of(cfg: Config, key: str) -> tuple[int, str]:
@@ -47,8 +53,7 @@ def length_of(cfg: Config, key: str) -> tuple[int, str]:
 def set_length(cfg: Config, length: int) -> None:
     """Make a config train for another length, the learning rate's course stretched with it.
 
-    Schedulers that count in the other unit, such as a warm-up of 500 iterations in a config of epochs, stay as they
-    are.
+    A warm-up that counts in the other unit, such as one of 500 iterations in a config of epochs, stays as it is.
     It is validated five times and checkpoints are kept on the way, the last one for certain.
 
     Args:
@@ -72,15 +77,52 @@ def set_length(cfg: Config, length: int) -> None:
         train["dynamic_intervals"] = [
             (max(1, length - (old - begin)), interval) for begin, interval in train["dynamic_intervals"]
         ]
-    schedulers = cfg.get("param_scheduler") or []
-    for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
-        if isinstance(scheduler, dict) and scheduler.get("by_epoch", True) == (unit == EPOCHS):
-            _stretch(scheduler, length / old)
+    given = cfg.get("param_scheduler") or []
+    schedulers = [each for each in (given if isinstance(given, list | tuple) else [given]) if isinstance(each, dict)]
+    own = [each for each in schedulers if each.get("by_epoch", True) == (unit == EPOCHS)]
+    others = [each for each in schedulers if each.get("by_epoch", True) != (unit == EPOCHS)]
+    for scheduler in schedulers if any(not _warms_up(each) for each in others) else own:
+        _stretch(scheduler, length / old)
     for hook in cfg.get("custom_hooks") or ():
-        for name in SWITCHES:
-            if isinstance(hook.get(name), int):
-                hook[name] = max(0, length - (old - hook[name]))
+        if isinstance(hook, dict):
+            _move(hook, old, length)
     _keep_checkpoints(cfg, length, unit)
+
+
+def _warms_up(scheduler: dict[str, Any]) -> bool:
+    """Whether a scheduler may be a warm-up, which does not last as long as the training."""
+    rises = scheduler.get("start_factor", 0.0) <= scheduler.get("end_factor", 1.0)
+    return type_name(scheduler).startswith(WARM_UPS) and rises
+
+
+def _move(hook: dict[str, Any], old: int, length: int) -> None:
+    """What a hook does at some time of the training."""
+    for name in SWITCHES:
+        if _counts(hook.get(name)):
+            hook[name] = max(0, length - (old - hook[name]))
+    for name in BEGINNINGS:
+        if _counts(hook.get(name)):
+            hook[name] = _scaled(hook[name], length / old)
+    schedule = hook.get("schedule")
+    for entry in schedule if isinstance(schedule, list | tuple) else ():
+        for name in ACTIONS:
+            if isinstance(entry, dict) and _counts(entry.get(name)):
+                entry[name] = _scaled(entry[name], length / old)
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def type_name(node: Any) -> str:
+    """The name of the class of a part of a config, without scope and module.
+
+    Example:
+        >>> type_name(dict(type='mmdet.YOLOXModeSwitchHook')), type_name(dict(type=dict))
+        ('YOLOXModeSwitchHook', 'dict')
+    """
+    kind = node.get("type") if isinstance(node, dict) else type(node)
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
 def _stretch(scheduler: dict[str, Any], factor: float) -> None:
@@ -90,6 +132,8 @@ def _stretch(scheduler: dict[str, Any], factor: float) -> None:
             scheduler[name] = [_scaled(count, factor) for count in value]
         elif value:
             scheduler[name] = _scaled(value, factor)
+    if type_name(scheduler).startswith("Exponential") and isinstance(scheduler.get("gamma"), int | float):
+        scheduler["gamma"] **= 1 / factor  # it is applied in every step
 
 
 def _scaled(count: Any, factor: float) -> Any:
@@ -104,6 +148,7 @@ def _keep_checkpoints(cfg: Config, length: int, unit: str) -> None:
     checkpoint = hooks.get("checkpoint") or {}
     hooks["checkpoint"] = {
         **{"type": "CheckpointHook", **checkpoint},
+        **{name: value for name, value in KEPT.items() if name in checkpoint},
         "by_epoch": unit == EPOCHS,
         "interval": math.ceil(length / CHECKPOINTS),
         # the hook deletes before it writes: with one kept, an interruption in between would leave none
@@ -111,9 +156,11 @@ def _keep_checkpoints(cfg: Config, length: int, unit: str) -> None:
         "save_last": True,
         "save_best": None,  # the last one counts, in every arm
     }
+    logger = {"type": "LoggerHook", **(hooks.get("logger") or {})}
     if unit == ITERATIONS:
-        hooks["logger"] = {
-            **{"type": "LoggerHook", **(hooks.get("logger") or {})},
-            "interval": math.ceil(length / LOGGED),
-        }
+        logger["interval"] = math.ceil(length / LOGGED)
+    if logger.get("log_metric_by_epoch", True) != (unit == EPOCHS):  # validations are looked up by the length
+        logger["log_metric_by_epoch"] = unit == EPOCHS
+    if unit == ITERATIONS or hooks.get("logger"):
+        hooks["logger"] = logger
     cfg.default_hooks = hooks

@@ -107,6 +107,21 @@ def test_a_timing_has_so_many_iterations_in_a_config_of_epochs_too() -> None:
     assert cfg.val_dataloader is None and cfg.param_scheduler is None
 
 
+def test_what_begins_on_the_way_is_timed_from_the_beginning() -> None:
+    own = arm()
+    own.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=300)
+    own.custom_hooks = [dict(type="EMAHook", begin_epoch=100)]
+    cfg = cell_config(Cell(TIMING, "dist", 3, 60), own, PART, {}, timing_batches=60)
+    assert cfg.custom_hooks[0].begin_epoch == 0
+
+
+def test_a_search_looks_at_its_end_alone_whatever_the_config_does_towards_it() -> None:
+    own = arm()
+    own.train_cfg.dynamic_intervals = [(30, 1)]
+    cfg = cell_config(Cell(SEARCH, "dist", 3, 40), own, PART, {})
+    assert cfg.train_cfg.val_interval == 40 and not cfg.train_cfg.get("dynamic_intervals")
+
+
 def test_the_arms_config_stays_as_it_is() -> None:
     own = arm()
     before = own.to_dict()
