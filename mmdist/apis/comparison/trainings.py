@@ -33,6 +33,10 @@ TEACHERS = "teacher."  # before a metric of a teacher that learns
 Listener = Callable[[str], None]
 
 
+class NoMetric(MMDistError):
+    """The metric that is to be compared is not computed."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a comparison works.
@@ -113,6 +117,8 @@ def train(place: Place, training: Training, listen: Listener, environment: Mappi
             if place.processes.stopped.is_set():
                 raise
             return _failed(stage, training.cell, f"{reason(failure)}; its log is {failure.log}")
+        except NoMetric:
+            raise  # no other training will have it either
         except (MMDistError, OSError) as error:
             return _failed(stage, training.cell, " ".join(str(error).split()))
     return _row(place, training, done)
@@ -255,7 +261,7 @@ def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Ma
         common (Mapping[str, Any]): Further arguments of :func:`mmdist.apis.comparison.process.run`.
 
     Raises:
-        MMDistError: The metric was not computed.
+        NoMetric: It was not computed.
         StageFailed: The evaluation ended with an error.
     """
     out = log.with_name("metrics.json")
@@ -264,5 +270,7 @@ def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Ma
     metrics = read_json(out)
     value = metrics.get(place.metric.key, place.metric.absent)
     if value is None:
-        raise MMDistError(f"{place.metric.key} is not among the metrics: {', '.join(metrics) or 'none'}")
+        raise NoMetric(
+            f"--metric: {place.metric.key!r} is not among what is computed: {', '.join(metrics) or 'nothing'}"
+        )
     return float(value)

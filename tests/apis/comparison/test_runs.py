@@ -108,6 +108,15 @@ def test_the_plan_is_printed_and_nothing_is_trained(
     assert not list(Path("planned").rglob("*.pth")) and not list(Path("planned").rglob("done.json"))
 
 
+def test_a_metric_that_is_not_computed_ends_it_at_once_and_those_that_are_are_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    assert compare.main([*command("misspelt"), "--metric", "mIou"]) == 2
+    assert "mIoU" in capsys.readouterr().err
+    assert len(list(Path("misspelt").rglob("last_checkpoint"))) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -121,7 +130,8 @@ def test_a_mistake_is_answered_before_anything_is_trained(
     change: list[str], key: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(project)
-    assert compare.main([*command("mistaken"), *change]) == 2
+    folder = f"mistaken {key.strip('-')}"
+    assert compare.main([*command(folder), *change]) == 2
     error = capsys.readouterr().err
-    assert key in error and error.count("error") == 1
-    assert not list(Path("mistaken").rglob("*.pth"))
+    assert key in error and error.count("error:") == 1
+    assert not list(Path(folder).rglob("*.pth"))
