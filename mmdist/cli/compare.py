@@ -37,6 +37,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--metric", metavar="KEY", help="what is compared, as the log has it")
     add_image_options(parser)
     parser.add_argument("--workers", type=int, metavar="N", help="trainings at a time (one a GPU, or one)")
+    parser.add_argument("--submit", metavar="slurm", help="trainings are jobs of slurm's, and a job after them goes on")
+    parser.add_argument("--sbatch", nargs="+", default=[], metavar="NAME=VALUE", help="options of these jobs")
     parser.add_argument("--work-dir", metavar="DIR", help="default: work_dirs/compare_STUDENT")
     parser.add_argument("--plan", action="store_true", help="print what would be trained, and how long it takes")
     parser.add_argument(
@@ -72,6 +74,8 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         plan_file=args.plan_file,
         workers=args.workers,
         work_dir=args.work_dir,
+        submit=args.submit,
+        sbatch=args.sbatch,
         plan_only=args.plan,
     )
 

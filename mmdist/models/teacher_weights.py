@@ -168,14 +168,27 @@ def no_weights(why: str, key: str = KEY) -> ConfigError:
     return ConfigError(key, None, given, f"{why}; model.random_teacher=True where that is meant")
 
 
-def _loads(init_cfg: Any) -> bool:
+def loads_weights(init_cfg: Any) -> bool:
+    """Whether an ``init_cfg`` names a checkpoint: by mmengine's type, or to a class that reads it by itself, as PVT.
+
+    Example:
+        >>> loads_weights(dict(checkpoint='pvt_tiny.pth')), loads_weights(dict(type='Kaiming', layer='Conv2d'))
+        (True, False)
+    """
     configs = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
-    return any(isinstance(cfg, Mapping) and cfg.get("type") in ("Pretrained", PretrainedInit) for cfg in configs)
+    return any(isinstance(cfg, Mapping) and _names_checkpoint(cfg) for cfg in configs)
+
+
+def _names_checkpoint(cfg: Mapping[str, Any]) -> bool:
+    kind = cfg.get("type")
+    if kind is None:
+        return bool(cfg.get("checkpoint"))
+    return kind is PretrainedInit or (isinstance(kind, str) and kind.rpartition(".")[2].startswith("Pretrained"))
 
 
 def _has_weights(module: nn.Module, cfg: Mapping[str, Any] | None) -> bool:
     cfg = {} if cfg is None else cfg
-    if _is_given(module) or _loads(cfg.get("init_cfg")):
+    if _is_given(module) or loads_weights(cfg.get("init_cfg")):
         return True
     if any(cfg.get(key) for key in LOADED) and not any(_is_given(part) for part in module.modules()):
         if getattr(type(module), "init_weights", None) is BaseModule.init_weights:
@@ -187,7 +200,7 @@ def _has_weights(module: nn.Module, cfg: Mapping[str, Any] | None) -> bool:
 def _is_given(module: nn.Module) -> bool:
     # MMCV's attention for DETR initialises itself, at random, as soon as it is built.
     initialised = getattr(module, "_is_init", False) and not type(module).__module__.startswith("mmcv.")
-    return initialised or _loads(getattr(module, "init_cfg", None))
+    return initialised or loads_weights(getattr(module, "init_cfg", None))
 
 
 def _bare(name: str, module: nn.Module, cfg: Mapping[str, Any] | None) -> list[str]:

@@ -7,23 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmdist.apis.comparison import results
-from mmdist.apis.comparison.evidence import courses, teachers_metric
-from mmdist.apis.comparison.execution import workers_here
+from mmdist.apis.comparison import evidence, results
 from mmdist.apis.comparison.outline import outline
-from mmdist.apis.comparison.plan import Plan
-from mmdist.apis.comparison.plan_file import make_plan, read_plan
-from mmdist.apis.comparison.prepare import prepare
-from mmdist.apis.comparison.progress import Display
 from mmdist.apis.comparison.report import write_report
+from mmdist.apis.comparison.request import Request
 from mmdist.apis.comparison.results import Row, Setting
 from mmdist.apis.comparison.setting import setting_of
 from mmdist.apis.comparison.stages import lock
-from mmdist.apis.comparison.trainings import Place
 from mmdist.apis.comparison.work import RESULTS, Work
-from mmdist.errors import ConfigError
-
-IN_THE_FILE = ("teacher", "teacher_ckpt", "methods", "arms", "metric", "images", "options")
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,8 @@ def compare(
     plan_file: str | None = None,
     workers: int | None = None,
     work_dir: str | None = None,
+    submit: str | None = None,
+    sbatch: Sequence[str] = (),
     plan_only: bool = False,
     command: str = "",
 ) -> Comparison | None:
@@ -85,70 +78,39 @@ def compare(
         plan_file (str, optional): A file that says all this, and more; other arguments of the plan are left out then.
         workers (int, optional): Trainings at a time. Defaults to one a GPU, and to one without.
         work_dir (str, optional): Defaults to ``work_dirs/compare_STUDENT``.
+        submit (str, optional): ``slurm``: trainings are jobs there, and a job after them goes on. Called again while
+            they are in the queue, it says so; afterwards it has the report.
+        sbatch (Sequence[str]): Options of these jobs, such as ``partition=gpu``.
         plan_only (bool): Print what would be trained and how long it takes, and train nothing. Defaults to False.
         command (str): That does it again, for the report.
 
     Returns:
-        Comparison | None: Rows, setting and the report's files; None with ``plan_only``.
+        Comparison | None: Rows, setting and the report's files; None with ``plan_only``, or while
+            jobs are at work.
 
     Raises:
         ConfigError: Arguments that cannot be; nothing was trained.
         MMDistError: Data or models that cannot be compared.
     """
-    images = dict(unlabeled=unlabeled, unlabeled_per_batch=unlabeled_per_batch, labels=labels)
-    plan, folder = plan_of(
-        student,
-        plan_file,
-        work_dir,
-        teacher=teacher,
-        teacher_ckpt=teacher_ckpt,
-        methods=methods,
-        arms=arms,
-        seeds=seeds,
-        equal=equal,
-        search_lr=search_lr,
-        metric=metric,
-        images={key: value for key, value in images.items() if value is not None},
-        options=cfg_options,
-    )
-    own = workers_here(workers)
-    with lock(folder) as held:
-        prepared = prepare(plan, folder)
-        place = Place(folder, held, prepared.metric)
+    request = Request.of(**{name: value for name, value in locals().items() if name != "plan_only"})
+    with lock(request.folder) as held:
+        work = request.work(held)
         if plan_only:
-            print(outline(prepared, place, own), flush=True)
+            print(outline(work.prepared, work.place, work.workers), flush=True)
             return None
-        with Display.on(prepared.metric) as display:
-            work = Work(prepared, place, own, display)
+        if request.submit is not None and not request.submit_next(work):
+            return None
+        with work.display:
             work.run()
-        rows = list(work.rows.values())
-        results.write(folder / RESULTS, rows)
-        setting = setting_of(prepared, command)
-        teacher = work.teacher()
-        if teacher is not None and (known := teachers_metric(prepared, place, teacher)) is not None:
-            setting = replace(setting, teacher_metric=known[0], teacher_parameters=known[1])
-        panels = images(prepared, place, rows, setting, teacher)
-        report = write_report(folder, rows, setting, courses(place, rows, setting), panels)
-        return Comparison(folder, rows, setting, report)
+        return _reported(work, request.command)
 
 
-def plan_of(student: str | None, plan_file: str | None, work_dir: str | None, **given: Any) -> tuple[Plan, Path]:
-    """The plan, and the folder where it is worked at.
-
-    Raises:
-        ConfigError: Arguments that cannot be, or do not go together.
-    """
-    if plan_file is not None:
-        wanted = "nothing beside a plan file, which has it"
-        for name, value in (
-            ("STUDENT", student),
-            *((k, given[k]) for k in ("teacher", "teacher_ckpt", "methods", "arms")),
-        ):
-            if value:
-                raise ConfigError(name if name.isupper() else f"--{name.replace('_', '-')}", value, wanted)
-    elif student is None:
-        raise ConfigError("STUDENT", None, "the config of the student, or --plan-file")
-    stem = Path(str(plan_file or student).rpartition("::")[2]).stem
-    folder = Path(work_dir or Path("work_dirs") / f"compare_{stem}").expanduser().absolute()
-    plan = read_plan(plan_file, folder) if plan_file is not None else make_plan(str(student), folder, **given)
-    return plan, folder
+def _reported(work: Work, command: str) -> Comparison:
+    prepared, place, rows = work.prepared, work.place, list(work.rows.values())
+    results.write(place.folder / RESULTS, rows)
+    setting, teacher = setting_of(prepared, command), work.teacher()
+    if teacher is not None and (known := evidence.teachers_metric(prepared, place, teacher)) is not None:
+        setting = replace(setting, teacher_metric=known[0], teacher_parameters=known[1])
+    panels = evidence.images(prepared, place, rows, setting, teacher)
+    courses = evidence.courses(place, rows, setting)
+    return Comparison(place.folder, rows, setting, write_report(place.folder, rows, setting, courses, panels))

@@ -127,6 +127,8 @@ def check_plan(plan: Plan) -> None:
     if names[0] != PLAIN or len(names) < 2:
         raise ConfigError("--methods", names[1:], "at least one method or arm beside the plain student")
     _check_choice("--equal", plan.equal, EQUAL)
+    if plan.metric is not None and not (isinstance(plan.metric, str) and plan.metric.strip()):
+        raise ConfigError("--metric", plan.metric, "the key of a metric as the log has it")
     _check_seeds("--seeds", plan.seeds)
     _check_seeds("search_seeds", plan.search_seeds)
     if shared := set(plan.seeds) & set(plan.search_seeds):

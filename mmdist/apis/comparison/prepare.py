@@ -15,7 +15,7 @@ from mmdist.apis.comparison.metric import metric_of
 from mmdist.apis.comparison.plan import CONFIGS, Arm, Plan
 from mmdist.apis.comparison.results import Metric
 from mmdist.apis.comparison.schedule import Lengths
-from mmdist.apis.comparison.split import Part, split
+from mmdist.apis.comparison.split import Part, check_validated, split
 from mmdist.apis.comparison.stages import Stage
 from mmdist.engine import atomic, overrides
 from mmdist.engine.config import load_config
@@ -137,6 +137,7 @@ def _check(prepared: Prepared, arm: str) -> None:
 def _parts(plan: Plan, student: Config, folder: Path) -> tuple[Part, Part]:
     if not plan.choosing:
         return split(student, folder / "data")
+    check_validated(student)
     loader, evaluator = student.val_dataloader.to_dict(), student.val_evaluator
     words = ("the images of `choosing`", "the images of `judging`")
     return Part(loader, evaluator, words[0]), Part(loader, evaluator, words[1])

@@ -19,6 +19,7 @@ from mmdist.errors import ConfigError, MMDistError
 
 # What two configs of the same images may differ in.
 PRESENTATION = ("pipeline", "test_mode", "backend_args", "lazy_init", "serialize_data", "_scope_", "metainfo")
+PRESENTATION += ("indices", "filter_cfg", "max_refetch")
 JSON_METRICS = ("CocoMetric", "LVISMetric", "CocoPanopticMetric", "CocoOccludedSeparatedMetric")
 ADVICE = "give `choosing` and `judging` in a plan, or a test_dataloader with other images"
 
@@ -29,7 +30,7 @@ class Image:
 
     Args:
         index (int): In the whole data set.
-        path (str): Its file.
+        path (str): Its file; its index where there is none.
         id (Any): In a file of annotations; None where there is none.
     """
 
@@ -79,11 +80,7 @@ def split(cfg: Config, folder: Path) -> tuple[Part, Part]:
         ConfigError: Data that cannot be halved.
         MMDistError: Data that cannot be read.
     """
-    for name in ("val_dataloader", "val_evaluator"):
-        if not cfg.get(name):
-            raise ConfigError(
-                name, cfg.get(name), "set", "a comparison needs a metric of other images than those of training"
-            )
+    check_validated(cfg)
     if has_test(cfg):
         val = Part(plain(cfg.val_dataloader), plain(cfg.val_evaluator), "the validation data")
         return val, Part(plain(cfg.test_dataloader), plain(cfg.test_evaluator), "the test data")
@@ -97,13 +94,35 @@ def split(cfg: Config, folder: Path) -> tuple[Part, Part]:
     )
 
 
+def check_validated(cfg: Config) -> None:
+    """A config has validation data, and what computes a metric on it.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    why = "a comparison needs a metric of other images than those of training"
+    for name in ("val_dataloader", "val_evaluator"):
+        if not cfg.get(name):
+            raise ConfigError(name, cfg.get(name), "set", why)
+    dataset = cfg.val_dataloader.get("dataset")
+    if not isinstance(dataset, dict):
+        raise ConfigError("val_dataloader.dataset", dataset, "a data set's config", why)
+
+
 def has_test(cfg: Config) -> bool:
-    """Whether the test data are other images than the validation data, with labels."""
+    """Whether the test data are other images than the validation data, with labels.
+
+    Raises:
+        MMDistError: They cannot be read.
+    """
     if not cfg.get("test_dataloader") or not cfg.get("test_evaluator"):
         return False
     if any(evaluator.get("format_only") for evaluator in evaluators(cfg.test_evaluator)):
         return False
-    return _source(cfg.test_dataloader.get("dataset")) != _source(cfg.val_dataloader.get("dataset"))
+    if _source(cfg.test_dataloader.get("dataset")) == _source(cfg.val_dataloader.get("dataset")):
+        return False
+    # other words for the same files are no other images
+    return _files(cfg, "val_dataloader").isdisjoint(_files(cfg, "test_dataloader"))
 
 
 def halve(paths: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -124,6 +143,8 @@ def halve(paths: Sequence[str]) -> tuple[list[int], list[int]]:
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names]
     order = sorted(range(len(paths)), key=lambda index: (digests[index], index))
     middle = (len(order) + 1) // 2
+    while middle < len(order) and digests[order[middle]] == digests[order[middle - 1]]:
+        middle += 1  # an image that is listed more than once is in one half
     return sorted(order[:middle]), sorted(order[middle:])
 
 
@@ -136,22 +157,37 @@ def images(cfg: Config) -> list[Image]:
     """
     dataset_cfg = plain(cfg.val_dataloader)["dataset"]
     given = dataset_cfg.pop("indices", None)
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        try:
-            dataset = DATASETS.build(dataset_cfg)
-            if not hasattr(dataset, "get_subset_"):
-                kind = plain(cfg.val_dataloader)["dataset"].get("type")
-                raise ConfigError("val_dataloader.dataset.type", kind, "a data set that takes `indices`", ADVICE)
-            dataset.full_init()
-        except MMDistError:
-            raise
-        except Exception as error:  # whatever a data set raises that lacks its files
-            raise MMDistError(f"val_dataloader.dataset cannot be read: {type(error).__name__}: {error}") from error
+    dataset = _built(cfg, dataset_cfg, "val_dataloader")
+    if not hasattr(dataset, "get_subset_"):
+        kind = dataset_cfg.get("type")
+        raise ConfigError("val_dataloader.dataset.type", kind, "a data set that takes `indices`", ADVICE)
     every = list(range(len(dataset)))
     if given is not None:
         every = [every[i] for i in given] if isinstance(given, list | tuple) else every[slice(*_first(given))]
     infos = [(index, dataset.get_data_info(index)) for index in every]
     return [Image(index, str(info.get("img_path", index)), info.get("img_id")) for index, info in infos]
+
+
+def _files(cfg: Config, loader: str) -> set[str]:
+    """The image files of a dataloader, as far as its data set names any."""
+    dataset = _built(cfg, plain(cfg[loader])["dataset"], loader)
+    if not hasattr(dataset, "get_data_info"):
+        return set()
+    paths = [dataset.get_data_info(index).get("img_path") for index in range(len(dataset))]
+    return {os.path.realpath(path) for path in paths if path}
+
+
+def _built(cfg: Config, dataset_cfg: dict[str, Any], loader: str) -> Any:
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        try:
+            dataset = DATASETS.build(copy.deepcopy(dataset_cfg))
+            if hasattr(dataset, "full_init"):
+                dataset.full_init()
+        except MMDistError:
+            raise
+        except Exception as error:  # whatever a data set raises that lacks its files
+            raise MMDistError(f"{loader}.dataset cannot be read: {type(error).__name__}: {error}") from error
+    return dataset
 
 
 def _first(count: int) -> tuple[int | None, int | None]:

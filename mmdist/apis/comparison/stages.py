@@ -106,13 +106,14 @@ class Stage:
 
 
 @contextmanager
-def lock(folder: Path, patience: float = 15.0) -> Iterator[int]:
+def lock(folder: Path, patience: float = 15.0, *, shared: bool = False) -> Iterator[int]:
     """Let one comparison at a time work in a folder.
 
     Args:
         folder (Path): Made where it is missing.
         patience (float): Seconds to wait for the trainings of one that was killed, which end by themselves. Defaults to
             15.
+        shared (bool): Whether others that say so too may work beside. Defaults to False.
 
     Yields:
         int: A file descriptor for the processes that are started: the folder stays locked until the last of them has
@@ -124,7 +125,7 @@ def lock(folder: Path, patience: float = 15.0) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
         until = time.monotonic() + patience
-        while not _locked(file):
+        while not _locked(file, shared):
             file.seek(0)
             owner = file.read().strip()
             if time.monotonic() > until or _alive(owner):
@@ -133,15 +134,16 @@ def lock(folder: Path, patience: float = 15.0) -> Iterator[int]:
                     "wait for it to end, or choose another --work-dir"
                 )
             time.sleep(0.2)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        if not shared:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         yield file.fileno()
 
 
-def _locked(file: TextIO) -> bool:
+def _locked(file: TextIO, shared: bool) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

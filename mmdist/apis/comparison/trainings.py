@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mmdist.apis.comparison.cells import TIMING, Cell
 from mmdist.apis.comparison.history import read_history, read_validations
 from mmdist.apis.comparison.process import Processes, StageFailed, run
 from mmdist.apis.comparison.results import Metric, Row
-from mmdist.apis.comparison.stages import Stage, read_json
+from mmdist.apis.comparison.stages import Stage, read_json, write_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine import atomic
 from mmdist.engine.latest import named_in
@@ -27,8 +28,13 @@ from mmdist.errors import MMDistError
 from mmdist.version import __version__
 
 TOOL = (sys.executable, "-W", "ignore::DeprecationWarning", "-m", "mmdist.cli.main")
+FAILED = "failed.json"
 TEACHERS = "teacher."  # before a metric of a teacher that learns
 Listener = Callable[[str], None]
+
+
+class NoMetric(MMDistError):
+    """The metric that is to be compared is not computed."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,20 @@ class Training:
         return place.folder / "configs" / f"{self.cell.folder.replace('/', '_')}.py"
 
 
-def found(place: Place, training: Training) -> Row | None:
-    """The result of a training that was finished before, if it is of the same config and teacher."""
-    done = training.stage(place).result()
-    return None if done is None else _row(place, training, done)
+def found(place: Place, training: Training, *, again: bool = True) -> Row | None:
+    """The result of a training that was finished before, if it is of the same config and teacher.
+
+    Args:
+        place (Place): Where.
+        training (Training): What.
+        again (bool): Whether one that failed is to be tried again, so that it has no result. Defaults to True.
+    """
+    stage = training.stage(place)
+    done = stage.result()
+    if done is not None:
+        return _row(place, training, done)
+    note = read_json(stage.folder / FAILED)
+    return None if again or note.get("key") != stage.key else failed(training.cell, str(note.get("why")))
 
 
 def train(place: Place, training: Training, listen: Listener, environment: Mapping[str, str]) -> Row:
@@ -100,10 +116,18 @@ def train(place: Place, training: Training, listen: Listener, environment: Mappi
         except StageFailed as failure:
             if place.processes.stopped.is_set():
                 raise
-            return failed(training.cell, f"{reason(failure)}; its log is {failure.log}")
+            return _failed(stage, training.cell, f"{reason(failure)}; its log is {failure.log}")
+        except NoMetric:
+            raise  # no other training will have it either
         except (MMDistError, OSError) as error:
-            return failed(training.cell, " ".join(str(error).split()))
+            return _failed(stage, training.cell, " ".join(str(error).split()))
     return _row(place, training, done)
+
+
+def _failed(stage: Stage, cell: Cell, why: str) -> Row:
+    with suppress(OSError):  # a full disk is one of the reasons
+        write_json(stage.folder / FAILED, {"key": stage.key, "why": why})
+    return failed(cell, why)
 
 
 def failed(cell: Cell, why: str) -> Row:
@@ -237,7 +261,7 @@ def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Ma
         common (Mapping[str, Any]): Further arguments of :func:`mmdist.apis.comparison.process.run`.
 
     Raises:
-        MMDistError: The metric was not computed.
+        NoMetric: It was not computed.
         StageFailed: The evaluation ended with an error.
     """
     out = log.with_name("metrics.json")
@@ -246,5 +270,7 @@ def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Ma
     metrics = read_json(out)
     value = metrics.get(place.metric.key, place.metric.absent)
     if value is None:
-        raise MMDistError(f"{place.metric.key} is not among the metrics: {', '.join(metrics) or 'none'}")
+        raise NoMetric(
+            f"--metric: {place.metric.key!r} is not among what is computed: {', '.join(metrics) or 'nothing'}"
+        )
     return float(value)

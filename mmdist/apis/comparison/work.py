@@ -41,7 +41,7 @@ class Work:
 
     def run(self) -> None:
         """Train what is missing, batch by batch."""
-        while (batch := self._next()) is not None:
+        while (batch := self.next()) is not None:
             self._expect()
             self.display.say(f"{batch.what}: {len(batch.cells)} training{'s' * (len(batch.cells) > 1)}")
             trainings = [self._training(cell) for cell in batch.cells]
@@ -50,11 +50,29 @@ class Work:
                 self._keep(row.cell, row)
             train_all(self.place, ready, self.workers[:1] if batch.alone else self.workers, self.display, self._keep)
 
-    def _next(self) -> Batch | None:
-        """The next batch of which something is missing, what was finished before taken into the rows."""
+    def train_here(self, cells: Sequence[Cell]) -> list[Row]:
+        """Train some cells, one after the other, in a job of a cluster.
+
+        Args:
+            cells (Sequence[Cell]): Those of the job.
+        """
+        self.next(again=False)  # for what these cells stand on
+        for training in map(self._training, cells):
+            if isinstance(training, Training):
+                train_all(self.place, [training], self.workers[:1], self.display, self._keep)
+            else:
+                self._keep(training.cell, training)
+        return [self.rows[cell] for cell in cells]
+
+    def next(self, *, again: bool = True) -> Batch | None:
+        """The next batch of which something is missing, what was finished before taken into the rows.
+
+        Args:
+            again (bool): Whether what failed before is missing, and tried once more. Defaults to True.
+        """
         plan, lengths = self.prepared.plan, self.prepared.lengths
         while (batch := next_batch(plan, lengths, self.rows)) is not None:
-            before = {cell: self._found(cell) for cell in batch.cells}
+            before = {cell: self._found(cell, again=again) for cell in batch.cells}
             known = {cell: row for cell, row in before.items() if row is not None}
             self.rows.update(known)
             self.display.done += len(known)
@@ -63,9 +81,9 @@ class Work:
                 return Batch(batch.what, missing, batch.alone)
         return None
 
-    def _found(self, cell: Cell) -> Row | None:
+    def _found(self, cell: Cell, *, again: bool) -> Row | None:
         training = self._training(cell)
-        return found(self.place, training) if isinstance(training, Training) else None
+        return found(self.place, training, again=again) if isinstance(training, Training) else None
 
     def _training(self, cell: Cell) -> Training | Row:
         """What a cell trains, or why it cannot."""

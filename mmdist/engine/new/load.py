@@ -30,6 +30,7 @@ from mmdist.models.algorithms.input_size import is_classifier
 from mmdist.models.algorithms.passes import AUXILIARY_HEAD, forward_features
 from mmdist.models.builder import load_model_config
 from mmdist.models.input_channels import input_channels
+from mmdist.models.teacher_weights import loads_weights
 
 LARGE = 256  # pixels of a side
 WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
@@ -211,7 +212,7 @@ def without_weights(node: Any) -> Any:
         return node
     kept = {}
     for name, value in node.items():
-        if name == "init_cfg" and "Pretrained" in str(value):
+        if name == "init_cfg" and loads_weights(value):
             kept[name] = None
         elif name == "pretrained" and value:
             kept[name] = False if value is True else None

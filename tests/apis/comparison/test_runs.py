@@ -9,10 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from helpers.task_runs import plain_run
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from helpers.comparison_project import write_project
 
 from mmdist.apis.comparison import results
 from mmdist.apis.comparison.results import Row
@@ -20,37 +17,13 @@ from mmdist.cli import compare
 
 KILLS = (4.0, 14.0, 19.0, 9.0)  # seconds after which it is killed: before a training, and at different places in some
 pytestmark = pytest.mark.timeout(1200)  # a dozen trainings, each in a process of its own
-VAL = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(48, 48), keep_ratio=False),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder: a config outside the repository, a teacher's weights."""
+    """A user's folder."""
     folder = tmp_path_factory.mktemp("a project's folder")
-    cfg = plain_run("mmseg", folder).to_dict()
-    del cfg["work_dir"], cfg["log_level"]
-    cfg.update(
-        train_cfg=dict(type="IterBasedTrainLoop", max_iters=6, val_interval=3),
-        val_cfg=dict(type="ValLoop"),
-        val_evaluator=dict(type="IoUMetric", iou_metrics=["mIoU"]),
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
-    )
-    cfg["train_dataloader"]["sampler"] = dict(type="InfiniteSampler", shuffle=True)
-    cfg["val_dataloader"] = dict(
-        batch_size=1,
-        num_workers=0,
-        dataset={**cfg["train_dataloader"]["dataset"], "pipeline": VAL},
-        sampler=dict(type="DefaultSampler", shuffle=False),
-    )
-    (folder / "student.py").write_text("".join(f"{name} = {value!r}\n" for name, value in cfg.items()))
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        model = MODELS.build(Config(cfg).model)
-    torch.save(dict(state_dict=model.state_dict()), folder / "teacher.pth")
+    write_project(folder)
     return folder
 
 
@@ -108,6 +81,15 @@ def test_the_plan_is_printed_and_nothing_is_trained(
     assert not list(Path("planned").rglob("*.pth")) and not list(Path("planned").rglob("done.json"))
 
 
+def test_a_metric_that_is_not_computed_ends_it_at_once_and_those_that_are_are_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    assert compare.main([*command("misspelt"), "--metric", "mIou"]) == 2
+    assert "mIoU" in capsys.readouterr().err
+    assert len(list(Path("misspelt").rglob("last_checkpoint"))) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -121,7 +103,8 @@ def test_a_mistake_is_answered_before_anything_is_trained(
     change: list[str], key: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(project)
-    assert compare.main([*command("mistaken"), *change]) == 2
+    folder = f"mistaken {key.strip('-')}"
+    assert compare.main([*command(folder), *change]) == 2
     error = capsys.readouterr().err
-    assert key in error and error.count("error") == 1
-    assert not list(Path("mistaken").rglob("*.pth"))
+    assert key in error and error.count("error:") == 1
+    assert not list(Path(folder).rglob("*.pth"))

@@ -51,6 +51,13 @@ def test_each_image_is_in_one_half(tmp_path: Path) -> None:
     assert sorted(chosen + judged) == [0, 1, 2, 3, 4] and abs(len(chosen) - len(judged)) == 1
 
 
+def test_an_image_that_is_listed_twice_is_in_one_half() -> None:
+    paths = [f"/data/{index // 3}.png" for index in range(12)]
+    for count in range(4, 13):
+        chosen, judged = ({paths[:count][i] for i in half} for half in halve(paths[:count]))
+        assert not chosen & judged
+
+
 def test_the_halves_hold_wherever_the_data_lie(tmp_path: Path) -> None:
     found = [split(segmentation(tmp_path / name / "data"), tmp_path)[0].loader["dataset"]["indices"] for name in "xy"]
     assert found[0] == found[1]
@@ -93,7 +100,17 @@ def test_test_data_judge_where_they_are_other_images(tmp_path: Path) -> None:
     assert "indices" not in chosen.loader["dataset"] and "indices" not in judged.loader["dataset"]
 
 
-@pytest.mark.parametrize("change", [dict(), dict(pipeline=[dict(type="LoadAnnotations")]), dict(test_mode=True)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(),
+        dict(pipeline=[dict(type="LoadAnnotations")]),
+        dict(test_mode=True),
+        dict(indices=3),
+        dict(reduce_zero_label=True),
+        dict(data_prefix=dict(img_path="./images/train", seg_map_path="annotations/train")),
+    ],
+)
 def test_the_same_images_under_another_name_are_no_test_data(change: dict, tmp_path: Path) -> None:
     cfg = segmentation(tmp_path / "data")
     cfg.test_dataloader = cfg.val_dataloader.to_dict()

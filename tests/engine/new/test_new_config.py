@@ -163,3 +163,17 @@ def test_a_config_in_pure_python_is_refused(tmp_path: Path) -> None:
 def test_nothing_is_loaded_for_a_dry_run() -> None:
     model = load_model_config(GFL, "model")
     assert "torchvision" in str(model) and "torchvision" not in str(without_weights(model))
+
+
+@pytest.mark.parametrize(
+    ("init_cfg", "loads"),
+    [
+        (dict(checkpoint="https://example.com/pvt.pth"), True),  # as MMDetection's PVT wants it
+        (dict(type="Pretrained_Part", checkpoint="a.pth"), True),
+        ([dict(type="Kaiming", layer="Conv2d"), dict(type="Pretrained", checkpoint="a.pth")], True),
+        ([dict(type="Kaiming", layer="Conv2d"), dict(type="TruncNormal", layer="Linear")], False),
+    ],
+)
+def test_a_dry_run_loads_nothing_however_the_weights_are_named(init_cfg: object, loads: bool) -> None:
+    found = without_weights(dict(type="R", backbone=dict(init_cfg=init_cfg)))
+    assert found["backbone"]["init_cfg"] == (None if loads else init_cfg)
