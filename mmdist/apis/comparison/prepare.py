@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import FINAL, SEARCH, TEACHER, TIMING, Cell
-from mmdist.apis.comparison.configs import cell_config, learning_rate
+from mmdist.apis.comparison.configs import cell_config, judge_on, learning_rate
 from mmdist.apis.comparison.lengths import EPOCHS, length_of
 from mmdist.apis.comparison.metric import metric_of
 from mmdist.apis.comparison.plan import CONFIGS, Arm, Plan
@@ -77,28 +79,30 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
     Raises:
         MMDistError: A config that cannot be read or does not suit, data that cannot be split.
     """
-    student = load_config(plan.student, "the student")
+    student = _read(plan.student, "the student")
     if (student.get("model") or {}).get("teacher"):
         raise ConfigError("the student", plan.student, "the config of a student by itself", "it distils already")
-    metric = metric_of(student, plan.metric)
-    shown = student
-    if plan.options:
-        shown = student.copy()
-        overrides.merge_options(shown, dict(plan.options))
+    shown = _with(student, plan.options)
     choosing, judging = _parts(plan, shown, folder)
+    metric = metric_of(_judged(shown, choosing, plan.choosing), plan.metric)
     length, unit = length_of(shown, plan.student)
     configs = {}
     for arm in plan.arms:
         if arm.method is not None:
             write_method(plan, arm, quiet=quiet)
-        configs[arm.name] = load_config(arm.config, f"arm {arm.name}")
+        configs[arm.name] = _read(arm.config, f"arm {arm.name}")
+    teacher = length
     if plan.teacher is not None and not plan.teacher.checkpoint:
-        configs[TEACHER] = load_config(plan.teacher.config, "--teacher")
+        configs[TEACHER] = _read(plan.teacher.config, "--teacher")
+        options = {**plan.options, **plan.teacher.options}
+        teacher = length_of(_with(configs[TEACHER], options), "--teacher")[0]
     for name, cfg in configs.items():
         if name != TEACHER and (own := length_of(cfg, name)) != length_of(student, plan.student):
             wanted = f"{length} {unit}, as the student's"
             raise ConfigError(f"{name}: train_cfg", " ".join(map(str, own)), wanted, "a comparison is at equal length")
     searched = {arm.name for arm in plan.arms if arm.rate != CONFIGS}
+    if TEACHER in configs and plan.teacher is not None and set(plan.teacher.rates) != {1.0}:
+        searched.add(TEACHER)
     rates = {}
     for name, cfg in configs.items():
         try:
@@ -106,7 +110,6 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
         except ConfigError:
             if name in searched:
                 raise
-    teacher = length_of(configs[TEACHER], "--teacher")[0] if TEACHER in configs else length
     timing = min(TIMING_ITERATIONS, length) if unit != EPOCHS else TIMING_ITERATIONS
     prepared = Prepared(
         *(plan, configs, choosing, judging),
@@ -115,6 +118,24 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
     for name in configs:
         _check(prepared, name)
     return prepared
+
+
+def _read(path: str, key: str) -> Config:
+    """A config of plain values: those of lazy imports are classes, which are written by their names."""
+    cfg = load_config(path, key)
+    return Config(cfg.to_dict(), filename=cfg.filename)
+
+
+def _with(cfg: Config, options: Mapping[str, Any]) -> Config:
+    changed = copy.deepcopy(cfg)
+    overrides.merge_options(changed, dict(options))
+    return changed
+
+
+def _judged(student: Config, part: Part, validation: Mapping[str, Any]) -> Config:
+    changed = copy.deepcopy(student)
+    judge_on(changed, part, validation)
+    return changed
 
 
 def _check(prepared: Prepared, arm: str) -> None:

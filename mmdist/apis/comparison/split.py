@@ -85,8 +85,9 @@ def split(cfg: Config, folder: Path) -> tuple[Part, Part]:
         val = Part(plain(cfg.val_dataloader), plain(cfg.val_evaluator), "the validation data")
         return val, Part(plain(cfg.test_dataloader), plain(cfg.test_evaluator), "the test data")
     found = images(cfg)
-    if len(found) < 2:
-        raise ConfigError("val_dataloader", f"{len(found)} images", "at least two, of which one half chooses")
+    different = len({image.path for image in found})
+    if different < 2:
+        raise ConfigError("val_dataloader", f"{different} images", "at least two, of which one half chooses")
     chosen, judged = halve([image.path for image in found])
     return (
         _half(cfg, [found[i] for i in chosen], folder / "choosing.json", "one half"),
@@ -143,8 +144,11 @@ def halve(paths: Sequence[str]) -> tuple[list[int], list[int]]:
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names]
     order = sorted(range(len(paths)), key=lambda index: (digests[index], index))
     middle = (len(order) + 1) // 2
+    # an image that is listed more than once is in one half
     while middle < len(order) and digests[order[middle]] == digests[order[middle - 1]]:
-        middle += 1  # an image that is listed more than once is in one half
+        middle += 1
+    while middle == len(order) or (0 < middle < len(order) and digests[order[middle]] == digests[order[middle - 1]]):
+        middle -= 1
     return sorted(order[:middle]), sorted(order[middle:])
 
 

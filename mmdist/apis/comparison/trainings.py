@@ -206,13 +206,26 @@ def config_text(cfg: Config) -> str:
         >>> config_text(Config(dict(lr=0.1, size=(3, 4))))
         'lr = 0.1\\nsize = (3, 4)\\n'
     """
-    values = {name: repr(value) for name, value in cfg.to_dict().items()}
+    values = cfg.to_dict()
     try:
-        for text in values.values():
-            ast.literal_eval(text)
+        return "".join(f"{name} = {_literal(value)}\n" for name, value in values.items())
     except (ValueError, SyntaxError):
         return cfg.pretty_text
-    return "".join(f"{name} = {text}\n" for name, text in values.items())
+
+
+def _literal(value: Any) -> str:
+    """A value as Python; a number without an end too, which has no literal."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_literal(key)}: {_literal(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_literal, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{float(value)}')"
+    text = repr(value)
+    ast.literal_eval(text)
+    return text
 
 
 def _row(place: Place, training: Training, done: Mapping[str, Any]) -> Row:
