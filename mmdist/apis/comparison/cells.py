@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 SEARCH, FINAL, TIMING = "search", "final", "timing"
@@ -32,6 +33,11 @@ class Cell:
     length: int
     rate: float = 1.0
     weight: float = 1.0
+
+    @property
+    def change(self) -> float:
+        """How far rate and weight are from the config's; 0 where they are the same."""
+        return abs(math.log(self.rate)) + abs(math.log(self.weight))
 
     @property
     def folder(self) -> str:

@@ -67,12 +67,13 @@ def equal_time_length(length: int, ratio: float, step: float, up: bool = True) -
     Example:
         >>> equal_time_length(800, 1.6, 0.5), equal_time_length(800, 1.6, 0.5, up=False)
         (1600, 1200)
-        >>> equal_time_length(12, 0.9, 0.25)
-        12
+        >>> equal_time_length(12, 0.9, 0.25), equal_time_length(10, 1.25, 0.25)
+        (12, 13)
     """
     # a hair above a step is that step: a ratio is no better known than that
     steps = math.ceil(ratio / step - 0.02) if up else math.floor(ratio / step + 0.5)
-    return round(length * max(1.0, steps * step))
+    count = length * max(1.0, steps * step)
+    return math.ceil(count - 1e-6) if up else round(count)
 
 
 def iteration_times(rows: Sequence[Row]) -> dict[str, float]:
@@ -87,9 +88,25 @@ def iteration_times(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def time_ratios(rows: Sequence[Row]) -> dict[str, float]:
-    """By arm, the time of an iteration in the plain student's; empty where they were not timed."""
-    times = iteration_times(rows)
-    return {arm: ms / times[PLAIN] for arm, ms in times.items()} if PLAIN in times else {}
+    """By arm, its time in the plain student's on a schedule of the same length; empty where they were not timed.
+
+    An epoch counts for as many iterations as it has: an arm with other data or another batch has others.
+    """
+    times, counts = iteration_times(rows), _iterations_in_a_length(rows)
+    if PLAIN not in times:
+        return {}
+    of_plain = counts.get(PLAIN)
+    more = {arm: counts[arm] / of_plain for arm in times if of_plain and arm in counts}
+    return {arm: ms / times[PLAIN] * more.get(arm, 1.0) for arm, ms in times.items()}
+
+
+def _iterations_in_a_length(rows: Sequence[Row]) -> dict[str, float]:
+    """By arm: 1 where lengths count iterations."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row.iterations and row.purpose != TIMING:
+            found.setdefault(row.arm, []).append(row.iterations / row.length)
+    return {arm: float(np.median(counts)) for arm, counts in found.items()}
 
 
 def lines(rows: Sequence[Row], setting: Setting) -> list[Line]:

@@ -101,8 +101,8 @@ def teacher_of(plan: Plan, lengths: Lengths, rows: Rows, cell: Cell) -> Cell | N
     if plan.teacher is None or plan.teacher.checkpoint or cell.arm == TEACHER or not plan.arm(cell.arm).taught:
         return None
     found = Search(rows, lengths.higher).best(_teacher_cells(plan, lengths, rows))
-    if found is None or not plan.teacher.each_seed:
-        return found
+    if found is None or not plan.teacher.each_seed or cell.purpose != FINAL:
+        return found  # searches and timings have seeds that no teacher is trained for
     return replace(found, seed=cell.seed)
 
 
@@ -123,7 +123,10 @@ class Search:
         return None if row is None or row.metric is None or not math.isfinite(row.metric) else row.metric
 
     def best(self, cells: Iterable[Cell]) -> Cell | None:
-        """The training with the best metric, on average over its seeds; None where every one of them has failed."""
+        """The training with the best metric, on average over its seeds; None where every one of them has failed.
+
+        Of equal ones it is that whose settings are nearest to the config's.
+        """
         groups: dict[Cell, list[float | None]] = {}
         first: dict[Cell, Cell] = {}
         for cell in dict.fromkeys(cells):
@@ -133,7 +136,8 @@ class Search:
         means = {key: float(np.mean(found)) for key, found in groups.items() if None not in found}
         if not means:
             return None
-        return first[(max if self.higher else min)(means, key=lambda key: means[key])]
+        sign = 1 if self.higher else -1
+        return first[max(means, key=lambda key: (sign * means[key], -key.change))]
 
     def complete(self, cells: Iterable[Cell]) -> bool:
         return all(cell in self.rows for cell in cells)
@@ -274,15 +278,15 @@ def _finals(
             if arm.name in ratios:
                 schedules = ratios[arm.name] * cell.length / lengths.schedule
                 length = equal_time_length(lengths.schedule, schedules, lengths.time_step)
-                starts.append(replace(_nearest(plan, best, plain, length), length=length))
-            elif cell.length != plain.length and plan.equal != "time":
-                starts.append(replace(plain, length=cell.length))
+                starts.append(replace(_nearest(best, plain, length), length=length))
+            if cell.length != plain.length and plan.equal != "time":
+                starts.append(replace(_nearest(best, plain, cell.length), length=cell.length))
             starts.append(cell)
     for seed in plan.seeds:
         for start in dict.fromkeys(starts):
             yield replace(start, purpose=FINAL, seed=seed)
 
 
-def _nearest(plan: Plan, best: Cell, plain: Cell, length: int) -> Cell:
+def _nearest(best: Cell, plain: Cell, length: int) -> Cell:
     """Whose learning rate a longer training takes: that of the longer one that was searched, if it is as long."""
     return best if length >= best.length > plain.length else plain

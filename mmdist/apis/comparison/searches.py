@@ -74,5 +74,5 @@ def chosen(rows: Sequence[Row], arm: str, setting: Setting) -> Candidate | None:
     used = {(row.rate, row.weight) for row in rows if row.purpose == FINAL and row.arm == arm}
     there = [candidate for candidate in there if (candidate.rate, candidate.weight) in used] or there
     sign = 1 if setting.metric.higher else -1
-    # one that failed with a seed comes after those that did not
-    return max(there, key=lambda c: (len(c.values) == len(c.rows), sign * c.mean), default=None)
+    # one that failed with a seed comes after those that did not; of equal ones that which the engine takes
+    return max(there, key=lambda c: (len(c.values) == len(c.rows), sign * c.mean, -c.rows[0].cell.change), default=None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mmdist.apis.comparison.cells import FINAL, PLAIN, SEARCH, TEACHER, TIMING, Cell
+from mmdist.apis.comparison.lines import equal_time_length, time_ratios
 from mmdist.apis.comparison.plan import Arm, Plan, Taught
 from mmdist.apis.comparison.results import Row
 from mmdist.apis.comparison.schedule import Lengths, next_batch, teacher_of
@@ -41,7 +42,7 @@ def played(plan: Plan, value: Value, lengths: Lengths = LENGTHS) -> tuple[list[s
             metric = value(cell)
             failed = "" if metric is not None else "out of memory"
             rows[cell] = Row(
-                **vars(cell), metric=metric, iteration_ms=MS.get(cell.arm, 1.0), failed=failed, iterations=9
+                **vars(cell), metric=metric, iteration_ms=MS.get(cell.arm, 1.0), failed=failed, iterations=cell.length
             )
     return said, rows
 
@@ -70,6 +71,44 @@ def test_the_plain_student_gets_at_least_the_time_of_each_arm() -> None:
     _, rows = played(made_plan(), peak())
     assert {cell.length for cell in cells(rows, FINAL, PLAIN)} == {800, 1200, 1400}  # 1.4 and 1.6, up to quarters
     assert {cell.length for cell in cells(rows, FINAL, "dist")} == {800}
+
+
+@pytest.mark.parametrize("length", range(1, 13))
+@pytest.mark.parametrize("ratio", [1.25, 1.4, 1.5, 2.75])
+def test_few_epochs_are_no_less_time_either(length: int, ratio: float) -> None:
+    assert length * ratio * 0.98 <= equal_time_length(length, ratio, 0.25) <= length * (ratio + 0.25) + 1
+
+
+def test_among_equals_a_search_takes_the_settings_of_the_config_and_ends() -> None:
+    _, rows = played(made_plan(), lambda cell: 0.0)
+    for arm in (PLAIN, "dist", "kd"):
+        assert {cell.rate for cell in cells(rows, FINAL, arm)} == {1.0}
+        assert len(cells(rows, SEARCH, arm)) == 5
+
+
+def test_a_teacher_of_each_seed_teaches_its_seed_and_one_all_searches_and_timings() -> None:
+    plan = made_plan(teacher=Taught("t.py", each_seed=True, rates=(1.0,)), search_seeds=(100, 101))
+    _, rows = played(plan, peak())
+    for cell in rows:
+        if cell.arm in ("dist", "kd"):
+            teacher = teacher_of(plan, LENGTHS, rows, cell)
+            assert teacher in rows and (teacher.seed == cell.seed or cell.purpose != FINAL)
+
+
+def test_a_longer_arm_is_compared_at_equal_length_too_where_both_are_asked_for() -> None:
+    arms = (Arm(PLAIN, "s.py", taught=False), Arm("dist", "d.py", lengths=(2.0,)))
+    _, rows = played(made_plan(arms=arms), peak())
+    longest = max(cell.length for cell in cells(rows, FINAL, "dist"))
+    assert longest == 1600 and longest in {cell.length for cell in cells(rows, FINAL, PLAIN)}
+
+
+def test_an_arm_of_longer_epochs_takes_more_time() -> None:
+    rows = [
+        Row(purpose, arm, 0, 10, 1.0, 1.0, 50.0, iteration_ms=100.0, iterations=count)
+        for arm, count in ((PLAIN, 1000), ("dist", 1500))
+        for purpose in (SEARCH, TIMING)
+    ]
+    assert time_ratios(rows)["dist"] == 1.5
 
 
 def test_times_are_measured_in_turns_and_one_by_one() -> None:
