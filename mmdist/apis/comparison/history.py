@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdist.errors import CheckpointError
+
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 STUDENT = "architecture."  # before the student's weights in the checkpoint of a distiller
 
@@ -48,6 +50,8 @@ def read_history(checkpoint: Path) -> History:
 
     content = load_checkpoint_file(checkpoint)
     scalars = {name: buffer.data[0] for name, buffer in content["message_hub"]["log_scalars"].items()}
+    if "train/time" not in scalars:
+        raise CheckpointError(f"{checkpoint} has no times of iterations: default_hooks.timer has to be IterTimerHook")
     return History(
         loss=task_loss(scalars),
         seconds=float(np.sum(scalars["train/time"])),

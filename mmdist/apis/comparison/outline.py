@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmdist.apis.comparison import results
 from mmdist.apis.comparison.cells import TIMING, Cell
 from mmdist.apis.comparison.execution import Worker, train_all
 from mmdist.apis.comparison.outlook import minutes, outlook
@@ -17,7 +16,7 @@ from mmdist.apis.comparison.prepare import Prepared
 from mmdist.apis.comparison.progress import Display, duration
 from mmdist.apis.comparison.results import Row
 from mmdist.apis.comparison.trainings import Place, Training
-from mmdist.apis.comparison.work import RESULTS, per_length, times
+from mmdist.apis.comparison.work import Work, per_length, times
 from mmdist.errors import MMDistError
 
 PROBED = 6  # iterations of an arm
@@ -34,7 +33,9 @@ def outline(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> str:
         workers (Sequence[Worker]): Who would train.
     """
     plan, lengths = prepared.plan, prepared.lengths
-    rows = {row.cell: row for row in results.read(place.folder / RESULTS)}
+    work = Work(prepared, place, workers, Display.on(prepared.metric, io.StringIO()))
+    work.next()  # takes in what was finished, of these configs alone
+    rows = work.rows
     batches = outlook(plan, lengths, rows)
     lines = [f"{'what':40} trainings   lengths"]
     for batch in batches:
@@ -66,7 +67,7 @@ def probe(prepared: Prepared, place: Place, workers: Sequence[Worker]) -> tuple[
             cell = Cell(TIMING, arm.name, prepared.plan.seeds[0], PROBED)
             cfg = replace(prepared, lengths=replace(prepared.lengths, timing=PROBED)).config_of(cell)
             teacher = prepared.plan.teacher
-            checkpoint = Path(teacher.checkpoint) if arm.taught and teacher and teacher.checkpoint else None
+            checkpoint = teacher.checkpoint if arm.taught and teacher and teacher.checkpoint else None
             if arm.taught and checkpoint is None and cfg.model.get("teacher"):
                 cfg.model.random_teacher = True
             trainings.append(Training(cell, cfg, checkpoint))

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import FINAL, SEARCH, TEACHER, TIMING, Cell
 from mmdist.apis.comparison.configs import cell_config, judge_on, learning_rate
+from mmdist.apis.comparison.inputs import forget
 from mmdist.apis.comparison.lengths import EPOCHS, length_of
 from mmdist.apis.comparison.metric import metric_of
 from mmdist.apis.comparison.plan import CONFIGS, Arm, Plan
@@ -79,6 +80,7 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
     Raises:
         MMDistError: A config that cannot be read or does not suit, data that cannot be split.
     """
+    forget()
     student = _read(plan.student, "the student")
     if (student.get("model") or {}).get("teacher"):
         raise ConfigError("the student", plan.student, "the config of a student by itself", "it distils already")

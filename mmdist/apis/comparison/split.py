@@ -241,5 +241,8 @@ def _write_half(source: str, ids: set[Any], file: Path) -> None:
         content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] in ids]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError("val_evaluator.ann_file", source, "a file in COCO's format", str(error)) from error
+    text = json.dumps(content)
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return  # jobs that begin at the same time do not write over each other
     file.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(json.dumps(content), file)
+    atomic.write_text(text, file)

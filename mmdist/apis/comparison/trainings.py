@@ -18,6 +18,8 @@ from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import TIMING, Cell
 from mmdist.apis.comparison.history import read_history, read_validations
+from mmdist.apis.comparison.inputs import named_files
+from mmdist.apis.comparison.lengths import EPOCHS, length_of
 from mmdist.apis.comparison.process import Processes, StageFailed, run
 from mmdist.apis.comparison.results import Metric, Row
 from mmdist.apis.comparison.stages import Stage, read_json, write_json
@@ -63,17 +65,21 @@ class Training:
     Args:
         cell (Cell): Which.
         cfg (Config): What is trained.
-        teacher (Path, optional): The checkpoint that teaches.
+        teacher (str, optional): The checkpoint that teaches: a path, or an address.
         teacher_sha256 (str): Its checksum.
     """
 
     cell: Cell
     cfg: Config
-    teacher: Path | None = None
+    teacher: str | None = None
     teacher_sha256: str = ""
 
     def stage(self, place: Place) -> Stage:
-        inputs = {"config": self.cfg.to_dict(), "teacher": self.teacher_sha256, "metric": place.metric.key}
+        config = self.cfg.to_dict()
+        files = named_files(config)
+        inputs = {"config": config, "teacher": self.teacher_sha256, "metric": place.metric.key}
+        if files:
+            inputs["files"] = files
         return Stage(place.folder / self.cell.folder, inputs)
 
     def config_file(self, place: Place) -> Path:
@@ -178,6 +184,8 @@ def _run(
     checkpoint = _latest(stage.folder)
     if checkpoint is None:
         raise MMDistError(f"the training left no checkpoint in {stage.folder}")
+    if not _complete(checkpoint, training.cfg):
+        raise MMDistError(f"the training ended before its time: its last checkpoint is {checkpoint.name}")
     metric = None
     if cell.purpose != TIMING:
         metric = read_validations(stage.folder, place.metric.key).get(cell.length)
@@ -257,10 +265,8 @@ def _latest(folder: Path) -> Path | None:
 def _complete(checkpoint: Path, cfg: Config) -> bool:
     """Whether a checkpoint is that of the end."""
     meta = load_checkpoint_file(checkpoint, map_location="cpu")["meta"]
-    train = cfg.train_cfg
-    if "max_epochs" in train:
-        return int(meta.get("epoch", 0)) >= train["max_epochs"]
-    return int(meta.get("iter", 0)) >= train["max_iters"]
+    length, unit = length_of(cfg, "config")
+    return int(meta.get("epoch" if unit == EPOCHS else "iter", 0)) >= length
 
 
 def evaluate(place: Place, config: Path, checkpoint: Path, log: Path, common: Mapping[str, Any]) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmdist.apis.comparison import results
 from mmdist.apis.comparison.cells import FINAL, TEACHER, TIMING, Cell
 from mmdist.apis.comparison.execution import Worker, train_all
+from mmdist.apis.comparison.inputs import file_sum
 from mmdist.apis.comparison.outlook import minutes, outlook
 from mmdist.apis.comparison.prepare import Prepared
 from mmdist.apis.comparison.progress import Display
@@ -16,6 +17,7 @@ from mmdist.apis.comparison.results import Row
 from mmdist.apis.comparison.schedule import Batch, next_batch, teacher_of
 from mmdist.apis.comparison.stages import sha256
 from mmdist.apis.comparison.trainings import Place, Training, checkpoint_of, failed, found
+from mmdist.errors import MMDistError
 
 RESULTS = "results.csv"
 
@@ -59,9 +61,9 @@ class Work:
         self.next(again=False)  # for what these cells stand on
         for training in map(self._training, cells):
             if isinstance(training, Training):
-                train_all(self.place, [training], self.workers[:1], self.display, self._keep)
+                train_all(self.place, [training], self.workers[:1], self.display, self._end)
             else:
-                self._keep(training.cell, training)
+                self._end(training.cell, training)
         return [self.rows[cell] for cell in cells]
 
     def next(self, *, again: bool = True) -> Batch | None:
@@ -92,12 +94,12 @@ class Work:
         if not taught or teacher is None:
             return Training(cell, cfg)
         if teacher.checkpoint:
-            return Training(cell, cfg, Path(teacher.checkpoint), teacher.checkpoint)
+            return Training(cell, cfg, teacher.checkpoint, file_sum(teacher.checkpoint) or teacher.checkpoint)
         source = teacher_of(self.prepared.plan, self.prepared.lengths, self.rows, cell)
         checkpoint = checkpoint_of(self.place, source) if source is not None else None
         if checkpoint is None:
             return failed(cell, "its teacher failed")
-        return Training(cell, cfg, checkpoint, sha256(checkpoint))
+        return Training(cell, cfg, str(checkpoint), sha256(checkpoint))
 
     def teacher(self) -> Path | None:
         """The weights that teach in the reported trainings; of the first seed, where each has its own."""
@@ -105,19 +107,25 @@ class Work:
         if plan.teacher is None:
             return None
         if plan.teacher.checkpoint:
-            return Path(plan.teacher.checkpoint)
+            return Path(plan.teacher.checkpoint) if file_sum(plan.teacher.checkpoint) else None
         taught = next((cell for cell in sorted(self.rows) if cell.purpose == FINAL and plan.arm(cell.arm).taught), None)
         source = teacher_of(plan, self.prepared.lengths, self.rows, taught) if taught is not None else None
         return checkpoint_of(self.place, source) if source is not None else None
 
     def _keep(self, cell: Cell, row: Row) -> None:
+        self._end(cell, row)
+        results.write(self.place.folder / RESULTS, self.rows.values())
+
+    def _end(self, cell: Cell, row: Row) -> None:
         self.rows[cell] = row
         self._expect(cell)
         self.display.end(cell, row)  # which says how long the rest takes
-        results.write(self.place.folder / RESULTS, self.rows.values())
 
     def _expect(self, ended: Cell | None = None) -> None:
-        batches = outlook(self.prepared.plan, self.prepared.lengths, self.rows)
+        try:
+            batches = outlook(self.prepared.plan, self.prepared.lengths, self.rows)
+        except MMDistError:  # nothing can go on; how the last one failed is said first
+            batches = []
         self.display.total = self.display.done + (ended is not None) + sum(len(batch.cells) for batch in batches)
         self.display.left = minutes(
             *(batches, times(self.rows), per_length(self.rows), len(self.workers)), beside=self.display.beside
