@@ -65,7 +65,9 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     if not torch.cuda.is_available():
         return []
     named = environment.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",") if named else [str(index) for index in range(torch.cuda.device_count())]
+    if named:
+        return [name.strip() for name in named.split(",")]
+    return [str(index) for index in range(torch.cuda.device_count())]
 
 
 def _threads(workers: int) -> int:

@@ -9,12 +9,13 @@ from typing import Any
 
 from mmdist.apis.comparison import evidence, results
 from mmdist.apis.comparison.outline import outline
-from mmdist.apis.comparison.report import write_report
+from mmdist.apis.comparison.report import HTML, MARKDOWN, write_report
 from mmdist.apis.comparison.request import Request
 from mmdist.apis.comparison.results import Row, Setting
 from mmdist.apis.comparison.setting import setting_of
-from mmdist.apis.comparison.stages import lock
+from mmdist.apis.comparison.stages import LOCK, lock
 from mmdist.apis.comparison.work import RESULTS, Work
+from mmdist.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def compare(
         MMDistError: Data or models that cannot be compared.
     """
     request = Request.of(**{name: value for name, value in locals().items() if name != "plan_only"})
+    _check_folder(request.folder)
     with lock(request.folder) as held:
         work = request.work(held)
         if plan_only:
@@ -103,6 +105,16 @@ def compare(
         with work.display:
             work.run()
         return _reported(work, request.command)
+
+
+def _check_folder(folder: Path) -> None:
+    """Nothing of somebody else's is written over."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("--work-dir", str(folder), "a folder", "this is a file")
+    theirs = [name for name in (RESULTS, MARKDOWN, HTML) if (folder / name).exists()]
+    if theirs and not (folder / LOCK).exists():
+        hint = f"it holds {theirs[0]}, which no comparison has written"
+        raise ConfigError("--work-dir", str(folder), "a folder of a comparison's own", hint)
 
 
 def _reported(work: Work, command: str) -> Comparison:

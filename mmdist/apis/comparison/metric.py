@@ -23,7 +23,8 @@ KNOWN = {
     "VOCMetric": Metric("pascal_voc/mAP", "mAP", scale=100.0),
     "OpenImagesMetric": Metric("openimages/mAP", "mAP", scale=100.0),
 }
-LOWER = ("loss", "error", "mae", "mse", "rmse", "jaccard_loss", "mr")  # last words of keys of which less is better
+# Words of keys of which less is better.
+LOWER = ("loss", "error", "err", "mae", "mse", "rmse", "rel", "silog", "log10", "nll", "ece", "epe", "fid", "mr")
 IOU = ("mIoU", "mDice", "mFscore")
 
 
@@ -64,7 +65,8 @@ def named(key: str) -> Metric:
         False
     """
     last = key.rpartition("/")[2]
-    return Metric(key, last, higher=last.lower().replace("-", "_").split("_")[-1] not in LOWER)
+    words = last.lower().replace("-", "_").split("_")
+    return Metric(key, last, higher=not any(word in LOWER for word in words))
 
 
 def _evaluators(cfg: Config) -> list[dict[str, Any]]:

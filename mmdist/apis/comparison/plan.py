@@ -11,6 +11,8 @@ from mmdist.apis.comparison.cells import PLAIN, TEACHER
 from mmdist.errors import ConfigError
 
 NAME = re.compile(r"[\w.+-]{1,64}", re.ASCII)
+TAKEN = (TEACHER, "configs", "data", "images", "slurm", "results.csv", "report.md", "report.html")
+TAKEN += ("minutes.svg", "differences.svg", "curves.svg", "panels.png")
 EQUAL = ("iterations", "time", "both")
 SEARCHED = ("all", "plain", "none")
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -164,8 +166,8 @@ def check_name(key: str, name: Any) -> None:
     wanted = "letters, digits and _ . + - (at most 64), not beginning with . or -"
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith((".", "-")):
         raise ConfigError(key, name, wanted)
-    if name in (TEACHER, "configs", "data"):
-        raise ConfigError(key, name, "another name", "the comparison has a folder of that name")
+    if name in TAKEN:
+        raise ConfigError(key, name, "another name", "the comparison has a folder or a file of that name")
 
 
 def _check_choice(key: str, value: Any, choices: Sequence[str]) -> None:

@@ -19,6 +19,13 @@ ARM_KEYS = ("config", "method", "taught", "options", "search_lr", "lengths", "we
 ARM_KEYS += ("unlabeled", "unlabeled_per_batch", "labels")
 TEACHER_KEYS = ("config", "checkpoint", "options", "rates", "each_seed")
 IMAGES = ("unlabeled", "unlabeled_per_batch", "labels")
+# What keys hold, in a plan, an arm or a teacher; None stands for a key that is left out.
+KINDS: tuple[tuple[tuple[str, ...], Any, str], ...] = (
+    (("config", "method", "text", "checkpoint", "metric", "title", "equal"), str, "a text"),
+    (("rates", "around", "search_seeds", "lengths", "weights"), list | tuple, "a list of numbers"),
+    (("options", "choosing", "judging"), dict, "a dict of settings by dotted key"),
+    (("taught", "each_seed"), bool, "True or False"),
+)
 
 
 def make_plan(
@@ -60,12 +67,19 @@ def make_plan(
     """
     if search_lr not in SEARCHED:
         raise ConfigError("--search-lr", search_lr, list(SEARCHED))
+    if teacher_ckpt and not teacher:
+        raise ConfigError("--teacher-ckpt", teacher_ckpt, hint="it goes with --teacher, the config of these weights")
+    if images and not methods:
+        name, value = next(iter(images.items()))
+        raise ConfigError(f"--{name.replace('_', '-')}", value, hint="it goes with --methods, which learn from it")
     own, others = RATE_OF[search_lr]
     made = [Arm(PLAIN, student, taught=False, rate=own, text="plain student")]
     for name in methods:
         made.append(_method(name, name, folder, others, images or {}))
     for name, config in (arms or {}).items():
         check_name("--arms", name)
+        if not isinstance(config, str):
+            raise ConfigError(f"--arms {name}", config, "the name of a config")
         made.append(Arm(name, config, taught=learns(config, f"--arms {name}"), rate=others))
     plan = Plan(
         student,
@@ -94,7 +108,7 @@ def read_plan(path: str, folder: Path) -> Plan:
         ConfigError: An unknown key, or a value that cannot be.
     """
     given = load_config(path, "--plan-file").to_dict()
-    _known("", given, PLAN_KEYS)
+    given = _known("", given, PLAN_KEYS)
     if not isinstance(given.get("student"), str):
         raise ConfigError("student", given.get("student"), "the config of the plain student")
     search_lr = given.pop("search_lr", "all")
@@ -109,7 +123,9 @@ def read_plan(path: str, folder: Path) -> Plan:
     if isinstance(teacher, str):
         teacher = {"config": teacher}
     if teacher is not None:
-        _known("teacher.", teacher, TEACHER_KEYS)
+        teacher = _known("teacher.", teacher, TEACHER_KEYS)
+        if "config" not in teacher:
+            raise ConfigError("teacher.config", None, "the config of the teacher")
         teacher = Taught(**{key: _frozen(value) for key, value in teacher.items()})
     if "seeds" in given:
         given["seeds"] = _seeds(given["seeds"])
@@ -128,7 +144,7 @@ def _arm(name: str, given: Any, student: str, folder: Path, search_lr: str) -> A
     check_name("arms", name)
     if not isinstance(given, dict):
         raise ConfigError(f"arms.{name}", given, f"a dict with some of {', '.join(ARM_KEYS)}")
-    _known(f"arms.{name}.", given, ARM_KEYS)
+    given = _known(f"arms.{name}.", given, ARM_KEYS)
     rate = RATE_OF[search_lr][name != PLAIN]
     own = given.get("search_lr")
     if own is not None:
@@ -138,6 +154,8 @@ def _arm(name: str, given: Any, student: str, folder: Path, search_lr: str) -> A
     images = {key: given[key] for key in IMAGES if given.get(key) is not None}
     rest = {key: _frozen(given[key]) for key in ("options", "lengths", "weights", "text", "taught") if key in given}
     if name == PLAIN:
+        if given.get("method") or images or given.get("taught") or given.get("weights"):
+            raise ConfigError("arms.plain", given, "a student that nobody teaches, with labels alone")
         return Arm(PLAIN, given.get("config", student), rate=rate, **{"taught": False, "text": "plain student", **rest})
     if given.get("config"):
         if given.get("method") or images:
@@ -168,12 +186,18 @@ def _seeds(given: Any) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def _known(prefix: str, given: Any, keys: Sequence[str]) -> None:
+def _known(prefix: str, given: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """A dict of a plan, of known keys with values of their kinds; those that are None are left out."""
     if not isinstance(given, dict):
         raise ConfigError(prefix.rstrip(".") or "plan", given, f"a dict with some of {', '.join(keys)}")
     for key in given:
         if key not in keys:
-            raise ConfigError(f"{prefix}{key}", given[key], hint=spelling_hint(key, list(keys)))
+            raise ConfigError(f"{prefix}{key}", given[key], hint=spelling_hint(str(key), list(keys)))
+    for names, kind, words in KINDS:
+        for key in names:
+            if given.get(key) is not None and not isinstance(given[key], kind):
+                raise ConfigError(f"{prefix}{key}", given[key], words)
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _frozen(value: Any) -> Any:

@@ -133,7 +133,7 @@ def run(
     """
     tail: deque[str] = deque(maxlen=TAIL)
     watched, held = os.pipe()  # the other end closes with this process, however that ends
-    with log.open("a", encoding="utf-8") as out:
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as out:
         out.write("$ " + " ".join(map(str, command)) + "\n")
         out.flush()
         try:
@@ -151,6 +151,9 @@ def run(
                 pass_fds=(watched, *keep),
                 start_new_session=True,
             )
+        except BaseException:
+            os.close(held)
+            raise
         finally:
             os.close(watched)
         processes = processes or Processes()

@@ -10,7 +10,7 @@ from typing import Any
 from mmdist.apis.comparison import slurm
 from mmdist.apis.comparison.execution import Worker, workers_here
 from mmdist.apis.comparison.plan import Plan
-from mmdist.apis.comparison.plan_file import make_plan, read_plan
+from mmdist.apis.comparison.plan_file import SEEDS, make_plan, read_plan
 from mmdist.apis.comparison.prepare import prepare
 from mmdist.apis.comparison.progress import Display
 from mmdist.apis.comparison.trainings import Place
@@ -19,6 +19,7 @@ from mmdist.errors import ConfigError
 
 IMAGES = ("unlabeled", "unlabeled_per_batch", "labels")
 IN_THE_FILE = ("teacher", "teacher_ckpt", "methods", "arms", "metric", *IMAGES, "cfg_options")
+DEFAULTS = {"seeds": SEEDS, "equal": "both", "search_lr": "all"}  # what a plan file is not contradicted by
 PLANNED = ("teacher", "teacher_ckpt", "methods", "arms", "seeds", "equal", "search_lr", "metric")
 
 
@@ -64,6 +65,10 @@ class Request:
             for name in ("student", *IN_THE_FILE):
                 if given.get(name):
                     key = "STUDENT" if name == "student" else f"--{name.replace('_', '-')}"
+                    raise ConfigError(key, given[name], "nothing beside a plan file, which has it")
+            for name, default in DEFAULTS.items():
+                if given.get(name, default) != default:
+                    key = f"--{name.replace('_', '-')}"
                     raise ConfigError(key, given[name], "nothing beside a plan file, which has it")
             plan = read_plan(file, folder)
         elif student is None:

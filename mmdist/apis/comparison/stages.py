@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from mmdist.engine import atomic
 from mmdist.errors import MMDistError
 
+LOCK = ".lock"
 STARTED, DONE = "started.json", "done.json"
 
 
@@ -123,7 +124,7 @@ def lock(folder: Path, patience: float = 15.0, *, shared: bool = False) -> Itera
         MMDistError: Another comparison is still at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
         until = time.monotonic() + patience
         while not _locked(file, shared):
             file.seek(0)

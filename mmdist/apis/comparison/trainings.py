@@ -26,7 +26,7 @@ from mmdist.apis.comparison.stages import Stage, read_json, write_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine import atomic
 from mmdist.engine.latest import named_in
-from mmdist.errors import MMDistError
+from mmdist.errors import CheckpointError, MMDistError
 from mmdist.version import __version__
 
 TOOL = (sys.executable, "-W", "ignore::DeprecationWarning", "-m", "mmdist.cli.main")
@@ -258,7 +258,10 @@ def _row(place: Place, training: Training, done: Mapping[str, Any]) -> Row:
 
 def _latest(folder: Path) -> Path | None:
     """The checkpoint to go on from, if a complete one is there."""
-    path = named_in(folder, [folder])
+    try:
+        path = named_in(folder, [folder])
+    except CheckpointError:  # the note was cut short
+        return None
     return path if path is not None and path.is_file() else None
 
 

@@ -15,7 +15,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution.torch.cuda, "device_count", lambda: 3)
 
 
-@pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1", "2"]), ("2,0", ["2", "0"]), ("GPU-ab", ["GPU-ab"])])
+@pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1", "2"]), ("2, 0", ["2", "0"]), ("GPU-ab", ["GPU-ab"])])
 def test_each_worker_has_a_gpu_of_its_own(visible: str | None, names: list[str], gpus: None) -> None:
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     assert [worker.environment["CUDA_VISIBLE_DEVICES"] for worker in workers_here(None, environment)] == names

@@ -40,7 +40,11 @@ def test_a_prefix_of_the_users_own_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "higher"), [("a/loss", False), ("depth/rmse", False), ("mAP", True), ("my-error", False)]
+    ("key", "higher"),
+    [("a/loss", False), ("depth/rmse", False), ("mAP", True), ("my-error", False), ("error_rate", False)]
+    + [(name, False) for name in ("abs_rel", "sq_rel", "rmse", "log10", "rmse_log", "silog")]  # MMSegmentation's
+    + [("d1", True), ("accuracy/top1", True), ("boundary_iou", True)],
+    ids=str,
 )
 def test_of_losses_and_errors_less_is_better(key: str, higher: bool) -> None:
     assert named(key).higher is higher
