@@ -109,8 +109,10 @@ def compare(
 
 def _check_folder(folder: Path) -> None:
     """Nothing of somebody else's is written over."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError("--work-dir", str(folder), "a folder", "this is a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("--work-dir", str(folder), "a folder that can be made", str(error.strerror)) from error
     theirs = [name for name in (RESULTS, MARKDOWN, HTML) if (folder / name).exists()]
     if theirs and not (folder / LOCK).exists():
         hint = f"it holds {theirs[0]}, which no comparison has written"

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdist.apis.comparison.cells import FINAL, SEARCH, TEACHER, TIMING, Cell
-from mmdist.apis.comparison.configs import cell_config, judge_on, learning_rate
+from mmdist.apis.comparison.configs import SEED, cell_config, judge_on, learning_rate
 from mmdist.apis.comparison.inputs import forget
 from mmdist.apis.comparison.lengths import EPOCHS, length_of
 from mmdist.apis.comparison.metric import metric_of
@@ -20,6 +20,7 @@ from mmdist.apis.comparison.results import Metric
 from mmdist.apis.comparison.schedule import Lengths
 from mmdist.apis.comparison.split import Part, check_validated, split
 from mmdist.apis.comparison.stages import Stage
+from mmdist.apis.comparison.trainings import config_text
 from mmdist.engine import atomic, overrides
 from mmdist.engine.config import load_config
 from mmdist.engine.preflight import preflight
@@ -56,10 +57,7 @@ class Prepared:
     def config_of(self, cell: Cell) -> Config:
         """What a cell trains."""
         part = self.choosing if cell.purpose == SEARCH else self.judging
-        teacher = self.plan.teacher
-        own = teacher.options if cell.arm == TEACHER and teacher is not None else {}
-        options = own if cell.arm == TEACHER else self.plan.arm(cell.arm).options
-        options = {**self.plan.options, **options}
+        options = options_of(self.plan, cell.arm)
         validation = self.plan.choosing if cell.purpose == SEARCH else self.plan.judging
         if cell.purpose == TIMING:
             return cell_config(cell, self.configs[cell.arm], part, options, timing_batches=self.lengths.timing)
@@ -93,25 +91,24 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
         if arm.method is not None:
             write_method(plan, arm, quiet=quiet)
         configs[arm.name] = _read(arm.config, f"arm {arm.name}")
-    teacher = length
     if plan.teacher is not None and not plan.teacher.checkpoint:
         configs[TEACHER] = _read(plan.teacher.config, "--teacher")
-        options = {**plan.options, **plan.teacher.options}
-        teacher = length_of(_with(configs[TEACHER], options), "--teacher")[0]
-    for name, cfg in configs.items():
-        if name != TEACHER and (own := length_of(cfg, name)) != length_of(student, plan.student):
+    whole = {name: _with(cfg, options_of(plan, name)) for name, cfg in configs.items()}
+    for name, cfg in whole.items():
+        if name != TEACHER and (own := length_of(cfg, name)) != (length, unit):
             wanted = f"{length} {unit}, as the student's"
             raise ConfigError(f"{name}: train_cfg", " ".join(map(str, own)), wanted, "a comparison is at equal length")
     searched = {arm.name for arm in plan.arms if arm.rate != CONFIGS}
     if TEACHER in configs and plan.teacher is not None and set(plan.teacher.rates) != {1.0}:
         searched.add(TEACHER)
     rates = {}
-    for name, cfg in configs.items():
+    for name, cfg in whole.items():
         try:
             rates[name] = learning_rate(cfg, name)
         except ConfigError:
             if name in searched:
                 raise
+    teacher = length_of(whole[TEACHER], "--teacher")[0] if TEACHER in whole else length
     timing = min(TIMING_ITERATIONS, length) if unit != EPOCHS else TIMING_ITERATIONS
     prepared = Prepared(
         *(plan, configs, choosing, judging),
@@ -166,6 +163,34 @@ def _parts(plan: Plan, student: Config, folder: Path) -> tuple[Part, Part]:
     return Part(loader, evaluator, words[0]), Part(loader, evaluator, words[1])
 
 
+def options_of(plan: Plan, arm: str) -> dict[str, Any]:
+    """The settings that an arm's config does not have yet, by dotted key; the teacher's own with its name."""
+    given = plan.teacher if arm == TEACHER else plan.arm(arm)
+    own = given.options if given is not None else {}
+    return dict(own) if written(plan, arm) else {**plan.options, **own}
+
+
+def written(plan: Plan, arm: str) -> bool:
+    """Whether an arm's config is made of the student's with the settings of all trainings, and so has them.
+
+    A method's config names the parts of a student elsewhere, and the number of its labelled images by itself. Settings
+    that differ by seed cannot be in it.
+    """
+    return arm != TEACHER and plan.arm(arm).method is not None and SEED not in repr(plan.options)
+
+
+def _student_of(plan: Plan, arm: Arm) -> str:
+    """The student's config that a method's is made of."""
+    if not plan.options or not written(plan, arm.name):
+        return plan.student
+    path = Path(arm.config).with_name("student.py")
+    text = config_text(_with(_read(plan.student, "the student"), plan.options))
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(text, path)
+    return str(path)
+
+
 def write_method(plan: Plan, arm: Arm, *, quiet: bool = False) -> None:
     """Write the config of a method, as ``mmdist new`` does, unless it was written from the same before."""
     from mmdist.engine.new.main import new_config
@@ -173,9 +198,9 @@ def write_method(plan: Plan, arm: Arm, *, quiet: bool = False) -> None:
 
     if plan.teacher is None:
         raise ConfigError("--teacher", None, f"the config of a teacher, which {arm.name} learns from")
-    path = Path(arm.config)
+    path, student = Path(arm.config), _student_of(plan, arm)
     inputs = {
-        "student": load_config(plan.student, "the student").to_dict(),
+        "student": load_config(student, "the student").to_dict(),
         "teacher": load_config(plan.teacher.config, "--teacher").to_dict(),
         "method": arm.method,
         "images": dict(arm.images),
@@ -186,9 +211,9 @@ def write_method(plan: Plan, arm: Arm, *, quiet: bool = False) -> None:
     if path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == f'"{key} {atomic.file_hash(path)}"\n':
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = new_config(plan.student, plan.teacher.config, str(arm.method), str(path), force=True, **arm.images)
+    made = new_config(student, plan.teacher.config, str(arm.method), str(path), force=True, **arm.images)
     atomic.write_text(f'"{key} {atomic.file_hash(path)}"\n', note)
     if not quiet:
-        print(f"{arm.name}: {written.title}: {'; '.join(written.compared)}", flush=True)
-        for line in written.notes:
+        print(f"{arm.name}: {made.title}: {'; '.join(made.compared)}", flush=True)
+        for line in made.notes:
             print(f"  note: {line}", flush=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from helpers.comparison_project import write_project
 from mmengine.config import Config
+from PIL import Image
 
 from mmdist.apis.comparison.cells import FINAL, PLAIN, SEARCH, TEACHER, Cell
 from mmdist.apis.comparison.plan import CONFIGS, Arm, Plan, Taught
+from mmdist.apis.comparison.plan_file import make_plan
 from mmdist.apis.comparison.prepare import prepare
 from mmdist.apis.comparison.trainings import config_text
 from mmdist.errors import ConfigError
@@ -64,3 +66,34 @@ def test_a_config_of_imported_classes_is_trained_as_one_of_names(project: Path, 
     written = Config.fromfile(tmp_path / "written.py")
     assert [hook.type.rpartition(".")[2] for hook in written.custom_hooks] == ["EMAHook"]
     assert written.to_dict() == cfg.to_dict() and written.limit == float("inf")
+
+
+def test_settings_of_all_trainings_reach_the_student_inside_a_method(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(6):
+        Image.new("RGB", (48, 48)).save(pictures / f"{index}.png")
+    options = {
+        "model.decode_head.dropout_ratio": 0.5,
+        "train_dataloader.batch_size": 2,
+        "train_cfg.max_iters": 12,
+        "optim_wrapper.optimizer.lr": 0.5,
+    }
+    made = make_plan(
+        *("student.py", tmp_path / "work"),
+        teacher="student.py",
+        teacher_ckpt="teacher.pth",
+        methods=["kd"],
+        search_lr="none",
+        images={"unlabeled": str(pictures)},
+        options=options,
+    )
+    prepared = prepare(made, tmp_path / "work")
+    assert prepared.lengths.schedule == 12 and prepared.rates == {PLAIN: 0.5, "kd": 0.5}
+    plain, kd = (prepared.config_of(Cell(FINAL, arm, 0, 12, 2.0)) for arm in (PLAIN, "kd"))
+    assert plain.optim_wrapper.optimizer.lr == kd.optim_wrapper.optimizer.lr == 1.0
+    assert plain.model.decode_head.dropout_ratio == kd.model.architecture.decode_head.dropout_ratio == 0.5
+    assert plain.train_dataloader.batch_size == kd.train_dataloader.batch_sampler.labeled == 2

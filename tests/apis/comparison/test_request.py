@@ -44,7 +44,8 @@ def test_what_somebody_else_wrote_is_not_written_over(name: str, project: Path) 
     assert Path("mine", name).read_text() == "mine" and [path.name for path in Path("mine").iterdir()] == [name]
 
 
-def test_a_file_is_no_work_dir(project: Path) -> None:
+@pytest.mark.parametrize("folder", ["taken", "taken/inside"])
+def test_a_file_is_no_work_dir(folder: str, project: Path) -> None:
     Path("taken").write_text("mine")
     with pytest.raises(ConfigError, match="--work-dir"):
-        compare(plan_file="plan.py", work_dir="taken")
+        compare(plan_file="plan.py", work_dir=folder)
