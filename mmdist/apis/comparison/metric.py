@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdist.apis.comparison.results import Metric
+from mmdist.apis.comparison.split import evaluators
 from mmdist.errors import ConfigError
 
 MAP = "coco/bbox_mAP"
@@ -45,13 +46,14 @@ def metric_of(cfg: Config, key: str | None = None) -> Metric:
         >>> metric_of(Config(dict(val_evaluator=dict(type='IoUMetric', iou_metrics=['mDice'])))).key
         'mDice'
     """
-    found = [_known(evaluator) for evaluator in _evaluators(cfg)]
+    given = evaluators(cfg.get("val_evaluator"))
+    found = [_known(evaluator) for evaluator in given]
     if key is not None:
         return next((metric for metric in found if metric and metric.key == key), named(key))
     for metric in found:
         if metric is not None:
             return metric
-    types = [str(evaluator.get("type")) for evaluator in _evaluators(cfg)]
+    types = [str(evaluator.get("type")) for evaluator in given]
     raise ConfigError(
         "--metric", None, "the key of a metric as the log has it", f"val_evaluator is {types or 'missing'}"
     )
@@ -67,11 +69,6 @@ def named(key: str) -> Metric:
     last = key.rpartition("/")[2]
     words = last.lower().replace("-", "_").split("_")
     return Metric(key, last, higher=not any(word in LOWER for word in words))
-
-
-def _evaluators(cfg: Config) -> list[dict[str, Any]]:
-    evaluators = cfg.get("val_evaluator") or []
-    return [each for each in (evaluators if isinstance(evaluators, list | tuple) else [evaluators]) if each]
 
 
 def _known(evaluator: dict[str, Any]) -> Metric | None:

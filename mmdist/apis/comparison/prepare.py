@@ -85,6 +85,10 @@ def prepare(plan: Plan, folder: Path, *, quiet: bool = False) -> Prepared:
     shown = _with(student, plan.options)
     choosing, judging = _parts(plan, shown, folder)
     metric = metric_of(_judged(shown, choosing, plan.choosing), plan.metric)
+    reported = metric_of(_judged(shown, judging, plan.judging), plan.metric)
+    if reported != metric:
+        hint = "searches and report need one metric: give test_evaluator another, or --metric"
+        raise ConfigError("test_evaluator", reported.key, f"{metric.key}, as val_evaluator", hint)
     length, unit = length_of(shown, plan.student)
     configs = {}
     for arm in plan.arms:

@@ -10,14 +10,13 @@ from typing import Any
 from mmdist.apis.comparison import slurm
 from mmdist.apis.comparison.execution import Worker, workers_here
 from mmdist.apis.comparison.plan import Plan
-from mmdist.apis.comparison.plan_file import SEEDS, make_plan, read_plan
+from mmdist.apis.comparison.plan_file import IMAGES, SEEDS, make_plan, read_plan
 from mmdist.apis.comparison.prepare import prepare
 from mmdist.apis.comparison.progress import Display
 from mmdist.apis.comparison.trainings import Place
 from mmdist.apis.comparison.work import Work
 from mmdist.errors import ConfigError
 
-IMAGES = ("unlabeled", "unlabeled_per_batch", "labels")
 IN_THE_FILE = ("teacher", "teacher_ckpt", "methods", "arms", "metric", *IMAGES, "cfg_options")
 DEFAULTS = {"seeds": SEEDS, "equal": "both", "search_lr": "all"}  # what a plan file is not contradicted by
 PLANNED = ("teacher", "teacher_ckpt", "methods", "arms", "seeds", "equal", "search_lr", "metric")

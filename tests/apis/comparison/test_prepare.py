@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.comparison_project import write_project
+from helpers.tiny_data import write_segmentation
 from mmengine.config import Config
 from PIL import Image
 
@@ -47,6 +48,17 @@ def test_a_teacher_whose_rate_cannot_be_searched_is_found_before_it_trains(proje
 def test_the_metric_is_that_of_the_settings(project: Path, tmp_path: Path) -> None:
     options = {"val_evaluator.iou_metrics": ["mDice"]}
     assert prepare(plan(project / "student.py", options=options), tmp_path).metric.key == "mDice"
+
+
+def test_another_metric_of_the_test_data_is_found_before_the_searches(project: Path, tmp_path: Path) -> None:
+    cfg = Config.fromfile(project / "student.py")
+    cfg.test_dataloader = cfg.val_dataloader.to_dict()
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / "data")
+    cfg.test_evaluator, cfg.test_cfg = dict(type="IoUMetric", iou_metrics=["mDice"]), dict(type="TestLoop")
+    (tmp_path / "student.py").write_text(config_text(cfg))
+    write_segmentation(tmp_path / "data", 3, 48, 3)
+    with pytest.raises(ConfigError, match="test_evaluator"):
+        prepare(plan(tmp_path / "student.py"), tmp_path / "work")
 
 
 def test_without_validation_data_a_plan_of_its_own_images_is_refused(project: Path, tmp_path: Path) -> None:
