@@ -1,0 +1,141 @@
+"""From a config to a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
+
+from mmdist.apis.diagnosis.data import training_batches, training_loader
+from mmdist.apis.diagnosis.diagnosis import Diagnosis
+from mmdist.apis.diagnosis.findings import (
+    Finding,
+    hopeless,
+    of_comparison,
+    of_losses,
+    of_student,
+    of_teacher,
+    of_time,
+)
+from mmdist.apis.diagnosis.losses import measure_losses
+from mmdist.apis.diagnosis.models import Built, build
+from mmdist.apis.diagnosis.predictions import predictions
+from mmdist.apis.diagnosis.request import DoctorOptions, prepare
+from mmdist.apis.diagnosis.steps import run_steps
+from mmdist.engine.gap.models import quietly
+
+
+def doctor(
+    config: str,
+    teacher_ckpt: str | None = None,
+    student_ckpt: str | None = None,
+    *,
+    images: int = 32,
+    iterations: int = 4,
+    cfg_options: dict[str, Any] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Look at a distillation before its long training: teacher, weights, losses, gradients, time and memory.
+
+    Nothing is written, and no work dir is made. A few iterations are trained, in memory.
+
+    Args:
+        config (str): A distillation config, or ``pkg::path``. Of a plain config all is looked at but a teacher.
+        teacher_ckpt (str, optional): The teacher's weights; by default those that the config names.
+        student_ckpt (str, optional): Weights that the student starts from; likewise.
+        images (int): Validation images that teacher and student predict; 0: none. Defaults to 32.
+        iterations (int): Training batches for losses, gradients and times. Defaults to 4.
+        cfg_options (dict, optional): Changes to the config, by dotted key.
+        say (Callable, optional): Takes a line on what is being done.
+
+    Returns:
+        Diagnosis: ``findings``, ``serious``, all numbers by ``as_dict()``, a report by ``str()``.
+
+    Raises:
+        MMDistError: A config that cannot be trained at all, and why.
+
+    Example:
+        >>> found = doctor('dist_student.py', teacher_ckpt='teacher.pth')  # doctest: +SKIP
+        >>> [finding.name for finding in found.findings]  # doctest: +SKIP
+        ['permuted-classes']
+    """
+    say = say or (lambda _: None)
+    asked = DoctorOptions(config, teacher_ckpt, student_ckpt, images, iterations, cfg_options)
+    cfg, distils, notes = prepare(asked)
+    found = Diagnosis(config, notes=notes)
+    from mmdist.engine.runner import explained
+
+    with quietly(), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        say("building the models")
+        built = build(cfg, distils)
+        found.weights = built.weights
+        with explained(cfg):
+            loader = training_loader(cfg)
+            check_built(cfg, built, loader)
+            found.predicted = predictions(cfg, built, images, hopeless, say)
+            _train(cfg, built, loader, iterations, found, say)
+    if not distils:
+        found.notes.append("the config has no teacher: losses, student and data alone were looked at")
+    found.findings = sorted(_findings(found, built), key=lambda finding: not finding.serious)
+    return found
+
+
+def check_built(cfg: Config, built: Built, loader: DataLoader) -> None:
+    """What a training looks at before its first iteration.
+
+    Raises:
+        ConfigError: Modules or parameters that are not there, images that cannot be read, labels that are no class.
+    """
+    from mmdist.engine.checks import (
+        LabelGuard,
+        check_custom_keys,
+        check_input_sizes,
+        check_module_names,
+        check_samples,
+    )
+
+    check_module_names(cfg, built.model)
+    check_custom_keys(cfg.get("optim_wrapper"), built.model)
+    check_samples(loader, built.model, "train_dataloader")
+    check_input_sizes(loader, built.model, "train_dataloader")
+    LabelGuard(built.model).look(loader, "train_dataloader")
+
+
+def _train(
+    cfg: Config, built: Built, loader: DataLoader, iterations: int, found: Diagnosis, say: Callable[[str], None]
+) -> None:
+    """Losses, then steps; warm-ups and stages are past, as in most of a training."""
+    from mmdist.engine.gap.gradients import after_training
+
+    batches, seconds = training_batches(loader, iterations)
+    epochs = int((cfg.get("train_cfg") or {}).get("max_epochs") or 1)
+    end = {"iter": len(loader) * epochs, "epoch": epochs} if "max_epochs" in (cfg.get("train_cfg") or {}) else {}
+    with after_training(cfg, end):
+        say(f"losses and gradients of {iterations} training batches")
+        found.losses = measure_losses(built, batches)
+        if not found.losses.any_gradient:
+            return
+        say(f"{iterations} iterations, for time and memory")
+        found.steps = run_steps(cfg, built, batches, seconds, found.losses.reached)
+
+
+def _findings(found: Diagnosis, built: Built) -> list[Finding]:
+    side = "student" if built.distils else "model"
+    findings = []
+    if built.distils:
+        findings += [*of_teacher(found.weights["teacher"], found.predicted), *of_comparison(found.predicted)]
+    findings += of_losses(found.losses)
+    if not found.losses.any_gradient:
+        why = "none asks for a gradient" if not found.losses.trainable else "no loss has a gradient for any of them"
+        findings.append(
+            Finding(
+                "frozen-student",
+                True,
+                f"no parameter of the {side} can learn: {why}",
+                "look at frozen_stages, model.student_trainable, and at modules that set requires_grad to False",
+            )
+        )
+    return [*findings, *of_student(found.steps, side), *of_time(found.steps)]

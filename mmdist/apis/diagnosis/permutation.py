@@ -1,0 +1,97 @@
+"""Classes in another order: a model that is right, but for the numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmdist.apis.diagnosis.measures import mean_recall
+
+MOST = 0.5  # of a class is predicted as the other one, in both halves of the images
+LITTLE = 0.25  # times that is predicted as the class itself
+
+
+class Permutation(NamedTuple):
+    """What classes stand where.
+
+    Args:
+        moved (dict[int, int]): For each class that is elsewhere the number under which the model has it.
+        before (float): Mean recall of the classes as they are.
+        after (float): Mean recall if the moved classes were read under their numbers.
+    """
+
+    moved: dict[int, int]
+    before: float
+    after: float
+
+
+def find_permutation(halves: tuple[Tensor, Tensor]) -> Permutation | None:
+    """The classes whose samples are predicted as one other class each, most of the time and in both halves of the data.
+
+    In each half the best one-to-one assignment of predictions to labels is found. A class counts as moved where both
+    agree. A model that takes a rare class for a similar one moves no class: it would have to take the similar one for
+    a third, and so on back to the first. Only where half of all classes are moved need the circle not be closed, as
+    then some of them may be in no label of these images.
+
+    Args:
+        halves (tuple[Tensor, Tensor]): (C, K) counts of each half, labels in rows and predictions in columns.
+
+    Returns:
+        Permutation | None: None: the classes are where they should be.
+
+    Example:
+        >>> half = torch.tensor([[0, 9, 1], [1, 0, 9], [8, 1, 1]])
+        >>> find_permutation((half, half)).moved
+        {0: 1, 1: 2, 2: 0}
+        >>> find_permutation((torch.eye(3), torch.eye(3))) is None
+        True
+    """
+    present = [half.sum(1) > 0 for half in halves]
+    confirmed = _agreed(_moved(halves[0]), _moved(halves[1]))
+    closed = _closed(confirmed)
+    classes = int((present[0] & present[1]).sum())
+    moved = closed
+    if len(confirmed) >= max(2, (classes + 1) // 2):
+        moved = confirmed
+    if len(moved) < 2:
+        return None
+    whole = halves[0] + halves[1]
+    before, after = mean_recall(whole), mean_recall(whole, moved)
+    if before is None or after is None:
+        return None
+    return Permutation(moved, before, after)
+
+
+def _moved(half: Tensor) -> dict[int, int]:
+    """The classes of one half that are predicted as another one."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = half.double()
+    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    # Of equal assignments the one that moves less
+    gain = shares + 1e-6 * torch.eye(*shares.shape, dtype=shares.dtype)
+    rows, columns = linear_sum_assignment(gain.numpy(), maximize=True)
+    return {
+        int(i): int(j)
+        for i, j in zip(rows, columns, strict=True)
+        if i != j and shares[i, j] >= MOST and shares[i, i] <= LITTLE * shares[i, j]
+    }
+
+
+def _agreed(first: dict[int, int], second: dict[int, int]) -> dict[int, int]:
+    return {label: other for label, other in first.items() if second.get(label) == other}
+
+
+def _closed(moved: dict[int, int]) -> dict[int, int]:
+    """Those that lead back to where they began."""
+    kept = {}
+    for start in moved:
+        path, place = [start], moved[start]
+        while place in moved and place != start and place not in path:
+            path.append(place)
+            place = moved[place]
+        if place == start:
+            kept[start] = moved[start]
+    return kept
