@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -87,15 +88,16 @@ def _diagnose(args: argparse.Namespace) -> int:
     def command() -> None:
         from mmdist.apis import doctor
 
-        found = doctor(
-            args.config,
-            args.teacher_ckpt,
-            args.student_ckpt,
-            images=args.images,
-            iterations=args.iterations,
-            cfg_options=args.cfg_options,
-            say=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
-        )
+        with redirect_stdout(sys.stderr):  # of what libraries print meanwhile
+            found = doctor(
+                args.config,
+                args.teacher_ckpt,
+                args.student_ckpt,
+                images=args.images,
+                iterations=args.iterations,
+                cfg_options=args.cfg_options,
+                say=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
+            )
         print(found)
         serious.append(found.serious)
 

@@ -88,6 +88,8 @@ def choose(labels: Sequence[int] | None, total: int, count: int) -> list[tuple[i
 def labels_of(dataset: Any) -> list[int] | None:
     """The label of each image of a classifier's data; None where there is none, or are several."""
     found = []
+    if not hasattr(dataset, "get_data_info"):  # no data set of mmengine's
+        return None
     for index in range(len(dataset)):
         label = dataset.get_data_info(index).get("gt_label")
         if not hasattr(label, "__index__"):

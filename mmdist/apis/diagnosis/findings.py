@@ -19,6 +19,7 @@ UNSURE = 0.1  # a confidence below this is that of a model which was never train
 LOW_AP = 0.05  # a detector below this AP50 teaches nothing
 CLEAR = 0.02  # of the metric: what another way to prepare images has to bring
 MUCH, TOO_MUCH, NOTHING = 10.0, 50.0, 1e-3  # times the task loss's gradient
+LARGE = 5.0  # times the task loss's value
 SHOWN = 8  # classes or parts of a list
 
 
@@ -72,7 +73,7 @@ def of_teacher(weights: Weights, predicted: Predictions) -> Iterator[Finding]:
         Finding: Random weights; else images prepared in another way than it knows them, classes in another order, or
         predictions at chance for a reason that is not known.
     """
-    if weights.random and weights.meant:
+    if weights.taught:
         yield Finding(
             "random-teacher",
             True,
@@ -148,13 +149,18 @@ def of_comparison(predicted: Predictions) -> Iterator[Finding]:
 def of_losses(losses: Losses) -> Iterator[Finding]:
     """Losses that end or rule the training, or do nothing.
 
+    A long gradient alone does not make a loss too large: a correlation such as DIST's has one as long as the student's
+    logits are small, which a few iterations change. So its value has to be large too.
+
     Args:
         losses (Losses): See :func:`mmdist.apis.diagnosis.losses.measure_losses`.
 
     Yields:
         Finding: NaN or infinity; a gradient much longer than the task loss's; one that is not there.
     """
+    task = losses.rows.get(TASK)
     for name, row in losses.rows.items():
+        size = row.value / task.value if task is not None and task.value > 0 else float("inf")
         ratio, key = losses.ratio(name), f"model.distiller.distill_losses.{name.removeprefix('distill.')}"
         if not row.finite:
             advice = "look at its inputs and its weight; a lower learning rate does not help in the first iteration"
@@ -164,19 +170,20 @@ def of_losses(losses: Losses) -> Iterator[Finding]:
         elif row.norm == 0 and name.startswith("distill."):
             what = f"{name} ({row.value:.3g}) has no gradient in the student"
             yield Finding("loss-without-gradient", False, what, f"{key}: check its recorders, weight and mask")
-        elif ratio is not None and ratio > MUCH and name.startswith("distill."):
+        elif ratio is not None and ratio > MUCH and size > LARGE and name.startswith("distill."):
             yield Finding(
                 "loss-too-large",
                 ratio > TOO_MUCH,
-                f"the gradient of {name} is {ratio:,.0f} times as long as the task loss's, so the task is not learnt",
-                f"{key}: {_weight(row, ratio)} makes both gradients equally long",
+                f"{name} is {size:,.0f} times as large as the task loss, and its gradient {ratio:,.0f} times as long: "
+                "the task is not learnt",
+                f"{key}: {_weight(row, ratio)} makes both gradients equally long at the start",
             )
         elif ratio is not None and ratio < NOTHING and name.startswith("distill."):
             yield Finding(
                 "loss-too-small",
                 False,
                 f"the gradient of {name} is {ratio:.1g} times as long as the task loss's: it teaches next to nothing",
-                f"{key}: {_weight(row, ratio)} makes both gradients equally long",
+                f"{key}: {_weight(row, ratio)} makes both gradients equally long at the start",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -106,7 +107,7 @@ def measure_losses(built: Built, batches: Iterable[Any]) -> Losses:
         model.train()
         for batch in batches:
             found.batches += 1
-            data = model.data_preprocessor(batch, True)
+            data = model.data_preprocessor(deepcopy(batch), True)  # which may write into its data samples
             terms = named_terms(model._run_forward(data, mode="loss"), built.distils)
             task: list[Tensor | None] = []
             left = [name for name, (_, loss) in terms.items() if loss is not None]

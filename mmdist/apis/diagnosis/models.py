@@ -27,6 +27,7 @@ class Weights:
         sources (list[str]): Files and addresses.
         random (list[str]): Parts and parameters that nothing gives weights.
         meant (bool): The config asks for random weights in words.
+        taught (bool): A teacher's, and something that the student learns comes out of a random part.
     """
 
     side: str
@@ -36,6 +37,7 @@ class Weights:
     sources: list[str] = field(default_factory=list)
     random: list[str] = field(default_factory=list)
     meant: bool = False
+    taught: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -77,6 +79,7 @@ def build(cfg: Config, distils: bool) -> Built:
     """
     compat.apply()
     from mmdist.engine.runner import explained
+    from mmdist.models.teacher_weights import hears_random
 
     if cfg.get("data_preprocessor") is not None:  # as the runner does
         cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
@@ -85,6 +88,8 @@ def build(cfg: Config, distils: bool) -> Built:
         sides = {"teacher": model.teacher, "student": model.student} if distils else {"model": model}
         # Before the initialisation, which marks every module as given.
         weights = {side: _weights(cfg, side, part) for side, part in sides.items()}
+        if distils:
+            weights["teacher"].taught = hears_random(weights["teacher"].random, _recorded(model.distiller))
         model.init_weights()
         if cfg.get("load_from"):
             _load(model, cfg.load_from, weights, distils)
@@ -136,6 +141,14 @@ def _load(model: nn.Module, path: str, weights: Mapping[str, Weights], distils: 
     side, part = ("student", model.student) if distils else ("model", model)
     weights[side].sources = [str(path)]
     _compare(weights[side], part, path, "architecture." if distils else "")
+
+
+def _recorded(distiller: Any) -> list[str]:
+    """What of the teacher is recorded; nothing where that is not known, as with deliveries."""
+    manager, deliveries = getattr(distiller, "teacher_recorders", None), getattr(distiller, "deliveries", None)
+    if manager is None or getattr(deliveries, "deliveries", None):
+        return []
+    return [recorder.source for recorder in manager.recorders.values()]
 
 
 def _config_of(source: Any, key: str) -> Mapping[str, Any] | None:

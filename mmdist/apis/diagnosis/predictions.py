@@ -17,6 +17,7 @@ from mmdist.apis.diagnosis.input_variants import Variant, cheap_variants, other_
 from mmdist.apis.diagnosis.measures import Measured
 from mmdist.apis.diagnosis.models import Built
 from mmdist.apis.diagnosis.tallies import ClassifierTally, SegmenterTally, Tally
+from mmdist.engine.checks import check_samples
 from mmdist.engine.gap.data import class_names, evaluation_loader
 from mmdist.engine.gap.segmentation import has_mask_scores, ignored_label
 from mmdist.engine.modules.batch import library_of
@@ -73,6 +74,7 @@ def predictions(
     if not sides:
         return found
     loader = evaluation_loader(cfg, "val")
+    check_samples(loader, built.model, "val_dataloader")
     library = library_of(built.student)
     make = _tallies(library, built, sides, loader, found)
     if make is None:
@@ -100,8 +102,8 @@ def _sides(built: Built, skipped: list[str]) -> dict[str, tuple[BaseModel, Prepr
     sides: dict[str, tuple[BaseModel, Preprocess]] = {}
     if built.distils:
         weights = built.weights["teacher"]
-        if weights.random and not weights.meant:
-            skipped.append("the teacher's head has no weights, so only its features can teach: it predicts nothing")
+        if weights.random and not weights.taught:
+            skipped.append("the teacher's head has no weights, and only its features teach: it predicts nothing")
         else:
             sides["teacher"] = built.model.teacher, teachers_preprocessor(built.model)
     side = "student" if built.distils else "model"

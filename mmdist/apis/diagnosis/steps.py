@@ -89,8 +89,9 @@ def run_steps(cfg: Config, built: Built, batches: Sequence[Any], loading: Sequen
     rounds = []
     for batch in batches:
         watch = Stopwatch(device)
+        own = deepcopy(batch)  # a data preprocessor may write into its data samples
         with watch.around(built, wrapper), watch.timed("whole"):
-            model.train_step(deepcopy(batch), wrapper)
+            model.train_step(own, wrapper)
         rounds.append(watch.seconds)
     steps = Steps(
         seconds=_medians(rounds[1:] or rounds, loading[1:] or loading),
