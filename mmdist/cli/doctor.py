@@ -87,7 +87,9 @@ def _diagnose(args: argparse.Namespace) -> int:
 
     def command() -> None:
         from mmdist.apis import doctor
+        from mmdist.engine.threads import use_threads
 
+        use_threads(workers=0)
         with redirect_stdout(sys.stderr):  # of what libraries print meanwhile
             found = doctor(
                 args.config,

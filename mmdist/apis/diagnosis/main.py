@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
 from mmdist.apis.diagnosis.data import training_batches, training_loader
@@ -26,6 +28,7 @@ from mmdist.apis.diagnosis.predictions import predictions
 from mmdist.apis.diagnosis.request import DoctorOptions, prepare
 from mmdist.apis.diagnosis.steps import run_steps
 from mmdist.engine.gap.models import quietly
+from mmdist.engine.hooks import random_state
 
 
 def doctor(
@@ -66,21 +69,36 @@ def doctor(
     asked = DoctorOptions(config, teacher_ckpt, student_ckpt, images, iterations, cfg_options)
     cfg, distils, notes = prepare(asked)
     found = Diagnosis(config, notes=notes)
-    from mmdist.engine.runner import explained
-
-    with quietly(), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        say("building the models")
-        built = build(cfg, distils)
-        found.weights = built.weights
-        with explained(cfg):
-            loader = training_loader(cfg)
-            check_built(cfg, built, loader)
-            found.predicted = predictions(cfg, built, images, hopeless, say)
-            _train(cfg, built, loader, iterations, found, say)
+    with quietly(), same_random_numbers(), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        _look(cfg, distils, asked, found, say)
     if not distils:
         found.notes.append("the config has no teacher: losses, student and data alone were looked at")
-    found.findings = sorted(_findings(found, built), key=lambda finding: not finding.serious)
+    found.findings = sorted(_findings(found, distils), key=lambda finding: not finding.serious)
     return found
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Inside, random numbers are the same in every diagnosis; afterwards they go on as they would have."""
+    state = random_state.capture()
+    set_random_seed(0)
+    try:
+        yield
+    finally:
+        random_state.restore(state)
+
+
+def _look(cfg: Config, distils: bool, asked: DoctorOptions, found: Diagnosis, say: Callable[[str], None]) -> None:
+    from mmdist.engine.runner import explained
+
+    say("building the models")
+    built = build(cfg, distils)
+    found.weights = built.weights
+    with explained(cfg):
+        loader = training_loader(cfg)
+        check_built(cfg, built, loader)
+        found.predicted = predictions(cfg, built, asked.images, hopeless, say)
+        _train(cfg, built, loader, asked.iterations, found, say)
 
 
 def check_built(cfg: Config, built: Built, loader: DataLoader) -> None:
@@ -122,10 +140,10 @@ def _train(
         found.steps = run_steps(cfg, built, batches, seconds, found.losses.reached)
 
 
-def _findings(found: Diagnosis, built: Built) -> list[Finding]:
-    side = "student" if built.distils else "model"
+def _findings(found: Diagnosis, distils: bool) -> list[Finding]:
+    side = "student" if distils else "model"
     findings = []
-    if built.distils:
+    if distils:
         findings += [*of_teacher(found.weights["teacher"], found.predicted), *of_comparison(found.predicted)]
     findings += of_losses(found.losses)
     if not found.losses.any_gradient:
