@@ -89,8 +89,8 @@ def _diagnose(args: argparse.Namespace) -> int:
         from mmdist.apis import doctor
         from mmdist.engine.threads import use_threads
 
-        use_threads(workers=0)
         with redirect_stdout(sys.stderr):  # of what libraries print meanwhile
+            use_threads(workers=0)
             found = doctor(
                 args.config,
                 args.teacher_ckpt,

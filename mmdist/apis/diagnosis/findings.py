@@ -19,7 +19,7 @@ UNSURE = 0.1  # a confidence below this is that of a model which was never train
 LOW_AP = 0.05  # a detector below this AP50 teaches nothing
 CLEAR = 0.02  # of the metric: what another way to prepare images has to bring
 MUCH, TOO_MUCH, NOTHING = 10.0, 50.0, 1e-3  # times the task loss's gradient
-LARGE = 5.0  # times the task loss's value
+LARGE = 10.0  # times the task loss's value
 SHOWN = 8  # classes or parts of a list
 
 

@@ -110,7 +110,7 @@ def at_chance(confusion: Tensor, images: int) -> bool:
     return kappa < max(0.1, min(2 * deviation, 0.5))
 
 
-def clearly_better(scores: list[float], others: list[float], level: float = 0.01) -> bool:
+def clearly_better(scores: list[float], others: list[float], level: float = 0.02) -> bool:
     """Whether other predictions of the same images are better, beyond chance (Wilcoxon's signed-rank test).
 
     Args:
@@ -119,7 +119,7 @@ def clearly_better(scores: list[float], others: list[float], level: float = 0.01
         level (float): How often equally good ones may be called better.
 
     Returns:
-        bool: Never for fewer than seven images: no result of so few is beyond chance.
+        bool: Never for fewer than six images: no result of so few is beyond chance.
 
     Example:
         >>> clearly_better([0.1] * 8, [0.6 + 0.01 * i for i in range(8)]), clearly_better([0.5] * 8, [0.5] * 8)
@@ -128,6 +128,6 @@ def clearly_better(scores: list[float], others: list[float], level: float = 0.01
     from scipy.stats import wilcoxon
 
     steps = [b - a for a, b in zip(scores, others, strict=True) if abs(b - a) > 1e-9]
-    if len(steps) < 7:
+    if len(steps) < 6:
         return False
     return float(wilcoxon(steps, alternative="greater").pvalue) < level

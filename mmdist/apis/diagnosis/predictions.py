@@ -120,9 +120,7 @@ def _tallies(
     """What counts the predictions of a model; None where they cannot be counted."""
     dataset = loader.dataset
     names = class_names(dataset)
-    sample = loader.collate_fn([dataset[0]])["data_samples"][0]
-    wanted = MAKES.get(str(library))
-    label = sample.get(wanted) if wanted else None
+    label = _label(loader, MAKES.get(str(library)))
     if library == "mmdet":
         from mmdist.engine.gap.detection import read_truth
 
@@ -146,8 +144,15 @@ def _tallies(
     return lambda model: ClassifierTally(count)
 
 
+def _label(loader: DataLoader, name: str | None) -> Any:
+    """The label of the first image; None where there is none."""
+    batch = loader.collate_fn([loader.dataset[0]])
+    samples = batch.get("data_samples") if isinstance(batch, dict) else None
+    return samples[0].get(name) if samples and name else None
+
+
 def _finds_boxes(model: BaseModel) -> bool:
-    return any(hasattr(model, head) for head in ("bbox_head", "roi_head", "query_head", "mask_head"))
+    return any(hasattr(model, head) for head in ("bbox_head", "roi_head", "query_head"))
 
 
 Passes = Mapping[str, tuple[BaseModel, Preprocess]]

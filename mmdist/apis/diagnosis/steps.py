@@ -77,7 +77,10 @@ def run_steps(cfg: Config, built: Built, batches: Sequence[Any], loading: Sequen
     from mmengine.optim import build_optim_wrapper
 
     model, student = built.model, built.student
-    wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
+    optim = deepcopy(cfg.optim_wrapper)
+    if optim.get("type") == "AmpOptimWrapper":
+        optim.loss_scale = 1.0  # a dynamic scale may skip the first steps, which would then move nothing
+    wrapper = build_optim_wrapper(model, optim)
     # With accumulated gradients the optimizer steps after the last of these at the latest.
     wrapper.initialize_count_status(model, 0, len(batches))
     rates = {id(p): float(group["lr"]) for group in _groups(wrapper) for p in group["params"]}
@@ -166,23 +169,24 @@ class Stopwatch:
         """Inside, the passes of the models and the optimizer's update are timed."""
         model = built.model
         with ExitStack() as stack:
-            stack.enter_context(self._method(wrapper, "update_params", "backward and step"))
+            stack.enter_context(self.method(wrapper, "update_params", "backward and step"))
             if not built.distils:
-                stack.enter_context(self._method(model, "_run_forward", "model and loss"))
+                stack.enter_context(self.method(model, "_run_forward", "model and loss"))
                 yield
                 return
             for name in TEACHER:
-                stack.enter_context(self._method(model._teacher, name, "teacher"))
+                stack.enter_context(self.method(model._teacher, name, "teacher"))
             if model.teacher_trainable:
-                stack.enter_context(self._method(model.teacher, "forward", "teacher"))
-                stack.enter_context(self._method(model.student, "forward", "student and task loss"))
+                stack.enter_context(self.method(model.teacher, "forward", "teacher"))
+                stack.enter_context(self.method(model.student, "forward", "student and task loss"))
             else:
-                stack.enter_context(self._method(model, "_student_loss", "student and task loss"))
-            stack.enter_context(self._method(model, "_distill_losses", "distillation losses"))
+                stack.enter_context(self.method(model, "_student_loss", "student and task loss"))
+            stack.enter_context(self.method(model, "_distill_losses", "distillation losses"))
             yield
 
     @contextmanager
-    def _method(self, owner: Any, name: str, part: str) -> Iterator[None]:
+    def method(self, owner: Any, name: str, part: str) -> Iterator[None]:
+        """Inside, the calls of an object's method are timed."""
         method = getattr(owner, name)
         before = owner.__dict__.get(name)
 

@@ -212,6 +212,6 @@ def test_times_are_those_of_the_methods_and_the_methods_are_as_before() -> None:
             return 3
 
     owner, watch = Slow(), Stopwatch(torch.device("cpu"))
-    with watch._method(owner, "work", "part"):
+    with watch.method(owner, "work", "part"):
         assert owner.work() == 3 and owner.work() == 3
     assert watch.seconds["part"] > 0 and "work" not in vars(owner)

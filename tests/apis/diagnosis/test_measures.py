@@ -55,9 +55,9 @@ def test_mean_recall_leaves_out_classes_that_are_in_no_image() -> None:
 def test_equal_predictions_are_rarely_called_better_and_few_images_never() -> None:
     rng = np.random.default_rng(0)
     hits = sum(clearly_better(list(rng.random(32)), list(rng.random(32))) for _ in range(200))
-    assert hits <= 6
-    assert not clearly_better([0.0] * 6, [1.0] * 6)
-    assert clearly_better([0.0] * 7, [1.0] * 7)
+    assert hits <= 10
+    assert not clearly_better([0.0] * 5, [1.0] * 5)
+    assert clearly_better([0.0] * 6, [1.0] * 6)
 
 
 def test_chosen_images_are_spread_and_each_class_is_in_both_halves() -> None:
