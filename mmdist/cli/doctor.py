@@ -87,10 +87,8 @@ def _diagnose(args: argparse.Namespace) -> int:
 
     def command() -> None:
         from mmdist.apis import doctor
-        from mmdist.engine.threads import use_threads
 
         with redirect_stdout(sys.stderr):  # of what libraries print meanwhile
-            use_threads(workers=0)
             found = doctor(
                 args.config,
                 args.teacher_ckpt,

@@ -18,6 +18,7 @@ from mmdist.errors import printable
 UNSURE = 0.1  # a confidence below this is that of a model which was never trained
 LOW_AP = 0.05  # a detector below this AP50 teaches nothing
 CLEAR = 0.02  # of the metric: what another way to prepare images has to bring
+DECENT = 0.3  # between chance (0) and perfect (1): what it has to reach where the teacher knows nothing as it is
 MUCH, TOO_MUCH, NOTHING = 10.0, 50.0, 1e-3  # times the task loss's gradient
 LARGE = 10.0  # times the task loss's value
 SHOWN = 8  # classes or parts of a list
@@ -86,7 +87,7 @@ def of_teacher(weights: Weights, predicted: Predictions) -> Iterator[Finding]:
         return
     lost = hopeless(measured, predicted.images)
     unsure = measured.confidence is not None and measured.confidence < UNSURE
-    variant = best_variant(measured, predicted.variants)
+    variant = best_variant(measured, predicted.variants, predicted.images)
     order = None if unsure else find_permutation(measured.halves)
     if variant and not (order and order.after > (mean_recall(predicted.variants[variant].confusion) or 0) + CLEAR):
         yield _prepared(variant, measured, predicted.variants[variant], order, predicted.classes)
@@ -104,24 +105,29 @@ def of_teacher(weights: Weights, predicted: Predictions) -> Iterator[Finding]:
         )
 
 
-def best_variant(measured: Measured, variants: dict[str, Measured]) -> str | None:
+def best_variant(measured: Measured, variants: dict[str, Measured], images: int) -> str | None:
     """The way to prepare the teacher's images that is clearly better than its config's; None: its config is right.
+
+    A teacher that was hardly trained is a little better in some way too, by luck and on every image. So where it is at
+    chance as it is, the other way has to be good, not just better.
 
     Args:
         measured (Measured): As the config has it.
         variants (dict[str, Measured]): By name.
+        images (int): How many they are of.
 
     Returns:
         str | None: The best of those that are better beyond chance.
     """
-    found = {
-        name: other.value - measured.value
-        for name, other in variants.items()
-        if other.value is not None
-        and measured.value is not None
-        and other.value - measured.value >= CLEAR
-        and clearly_better(measured.scores, other.scores)
-    }
+    if measured.value is None:
+        return None
+    lost, found = hopeless(measured, images), {}
+    for name, other in variants.items():
+        if other.value is None or other.value - measured.value < CLEAR or hopeless(other, images):
+            continue
+        reached = (other.value - other.chance) / max(1 - other.chance, 1e-9)
+        if (not lost or reached >= DECENT) and clearly_better(measured.scores, other.scores):
+            found[name] = other.value
     return max(found, key=lambda name: found[name]) if found else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
@@ -29,6 +30,7 @@ from mmdist.apis.diagnosis.request import DoctorOptions, prepare
 from mmdist.apis.diagnosis.steps import run_steps
 from mmdist.engine.gap.models import quietly
 from mmdist.engine.hooks import random_state
+from mmdist.engine.threads import threads_here, workers_of
 
 
 def doctor(
@@ -69,7 +71,7 @@ def doctor(
     asked = DoctorOptions(config, teacher_ckpt, student_ckpt, images, iterations, cfg_options)
     cfg, distils, notes = prepare(asked)
     found = Diagnosis(config, notes=notes)
-    with quietly(), same_random_numbers(), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+    with quietly(), undisturbed(), DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         _look(cfg, distils, asked, found, say)
     if not distils:
         found.notes.append("the config has no teacher: losses, student and data alone were looked at")
@@ -78,19 +80,26 @@ def doctor(
 
 
 @contextmanager
-def same_random_numbers() -> Iterator[None]:
-    """Inside, random numbers are the same in every diagnosis; afterwards they go on as they would have."""
-    state = random_state.capture()
+def undisturbed() -> Iterator[None]:
+    """Inside, random numbers are the same in every diagnosis; afterwards they go on as they would have.
+
+    The number of threads is afterwards what it was, too.
+    """
+    state, threads = random_state.capture(), torch.get_num_threads()
     set_random_seed(0)
     try:
         yield
     finally:
         random_state.restore(state)
+        torch.set_num_threads(threads)
 
 
 def _look(cfg: Config, distils: bool, asked: DoctorOptions, found: Diagnosis, say: Callable[[str], None]) -> None:
     from mmdist.engine.runner import explained
 
+    chosen = threads_here(workers_of(cfg.get("train_dataloader")))
+    if chosen is not None:  # as many as in the training, for its times
+        torch.set_num_threads(chosen.count)
     say("building the models")
     built = build(cfg, distils)
     found.weights = built.weights

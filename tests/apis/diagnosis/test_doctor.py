@@ -22,7 +22,8 @@ from mmdist.errors import ConfigError, MMDistError
 
 
 def names(found: Any) -> list[str]:
-    return [finding.name for finding in found.findings]
+    """All but what depends on how busy this machine is."""
+    return [finding.name for finding in found.findings if finding.name != "data-bottleneck"]
 
 
 def test_the_package_is_light_and_knows_its_functions(tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def test_two_diagnoses_have_the_same_numbers(segmenter: Any) -> None:
     first, second = (segmenter.doctor().as_dict() for _ in range(2))
     for numbers in (first, second):
         numbers.pop("steps")
+        numbers["findings"] = [found for found in numbers["findings"] if found["name"] != "data-bottleneck"]
     assert first == second
 
 

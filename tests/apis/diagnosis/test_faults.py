@@ -17,7 +17,8 @@ WEIGHT = "model.distiller.distill_losses.loss_dist.loss_weight"
 
 
 def names(found: Any) -> list[str]:
-    return [finding.name for finding in found.findings]
+    """All but what depends on how busy this machine is."""
+    return [finding.name for finding in found.findings if finding.name != "data-bottleneck"]
 
 
 def serious(found: Any) -> list[str]:

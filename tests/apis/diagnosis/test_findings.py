@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-from mmdist.apis.diagnosis.findings import of_losses, of_student, of_time
+from mmdist.apis.diagnosis.findings import best_variant, of_losses, of_student, of_time
 from mmdist.apis.diagnosis.losses import Losses, LossRow
+from mmdist.apis.diagnosis.measures import Measured
 from mmdist.apis.diagnosis.steps import Steps
 
 
@@ -68,3 +70,29 @@ def test_data_is_slow_where_an_iteration_waits_for_it(data: float, workers: int,
     steps = Steps(seconds={"data": data, "teacher": 0.4, "backward and step": 0.6}, workers=workers)
     found = list(of_time(steps))
     assert [finding.name for finding in found] == ["data-bottleneck"] * slow
+
+
+def detector(ap: float, score: float) -> Measured:
+    return Measured("AP50", ap, 0.0, (torch.zeros(2, 2), torch.zeros(2, 2)), [score + 0.01 * i for i in range(16)])
+
+
+@pytest.mark.parametrize(
+    ("as_it_is", "reversed_", "found"),
+    [
+        (0.55, 0.62, True),  # a real teacher loses some points
+        (0.02, 0.60, True),
+        (0.02, 0.11, False),  # hardly trained, and lucky
+        (0.60, 0.55, False),
+        (0.60, 0.61, False),
+    ],
+)
+def test_another_way_has_to_be_better_and_good(as_it_is: float, reversed_: float, found: bool) -> None:
+    variants = {"channels reversed": detector(reversed_, reversed_)}
+    expected = "channels reversed" if found else None
+    assert best_variant(detector(as_it_is, as_it_is), variants, 16) == expected
+
+
+def test_a_way_that_is_better_on_some_images_alone_is_none() -> None:
+    one, other = detector(0.5, 0.5), detector(0.6, 0.5)
+    other.scores = [score + (0.2 if index % 2 else -0.19) for index, score in enumerate(one.scores)]
+    assert best_variant(one, {"channels reversed": other}, 16) is None
