@@ -88,7 +88,7 @@ def of_teacher(weights: Weights, predicted: Predictions) -> Iterator[Finding]:
     lost = hopeless(measured, predicted.images)
     unsure = measured.confidence is not None and measured.confidence < UNSURE
     variant = best_variant(measured, predicted.variants, predicted.images)
-    order = None if unsure else find_permutation(measured.halves)
+    order = None if unsure else find_permutation(measured.halves, measured.numbers)
     if variant and not (order and order.after > (mean_recall(predicted.variants[variant].confusion) or 0) + CLEAR):
         yield _prepared(variant, measured, predicted.variants[variant], order, predicted.classes)
     elif order:
@@ -205,10 +205,10 @@ def of_student(steps: Steps, side: str) -> Iterator[Finding]:
     Yields:
         Finding: Nothing moved, or not one parameter of a part did.
     """
-    if not steps.moved:
+    if not steps.fates:
         return
-    reasons = sorted({reason for reason in steps.moved.values() if reason != "moved"})
-    if "moved" not in steps.moved.values():
+    reasons = sorted({reason for reason in steps.fates.values() if reason != "moved"})
+    if "moved" not in steps.fates.values():
         yield Finding(
             "frozen-student",
             True,
@@ -217,14 +217,14 @@ def of_student(steps: Steps, side: str) -> Iterator[Finding]:
         )
         return
     parts: dict[str, list[str]] = {}
-    for name, what in steps.moved.items():
+    for name, what in steps.fates.items():
         parts.setdefault(name.partition(".")[0], []).append(what)
     for part, fates in parts.items():
         if "moved" not in fates:
             why = max(sorted(set(fates)), key=fates.count)
             advice = "nothing, if that is meant; else look at paramwise_cfg and at what the losses record"
             yield Finding("frozen-part", False, f"nothing of the {side}'s {part} moved: {why}", advice)
-    absent = [name for name, what in steps.moved.items() if what.startswith("the optimizer")]
+    absent = [name for name, what in steps.fates.items() if what.startswith("the optimizer")]
     if absent:
         what = f"the optimizer does not have {len(absent)} of the {side}'s parameters: {_listed(absent)}"
         yield Finding("not-optimized", False, what, "look at the `constructor` and the rules of optim_wrapper")

@@ -21,6 +21,7 @@ class Measured:
             columns. Of a detector, the objects that it found.
         scores (list[float]): How good the prediction of each image is, 0 to 1.
         confidence (float, optional): Mean probability of the predicted class; 0: all classes are equally probable.
+        numbers (list[int], optional): The class of each row and column; by default their own number.
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Measured:
     halves: tuple[Tensor, Tensor]
     scores: list[float]
     confidence: float | None = None
+    numbers: list[int] | None = None
 
     @property
     def confusion(self) -> Tensor:

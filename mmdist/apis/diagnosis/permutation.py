@@ -27,7 +27,7 @@ class Permutation(NamedTuple):
     after: float
 
 
-def find_permutation(halves: tuple[Tensor, Tensor]) -> Permutation | None:
+def find_permutation(halves: tuple[Tensor, Tensor], numbers: list[int] | None = None) -> Permutation | None:
     """The classes whose samples are predicted as one other class each, most of the time and in both halves of the data.
 
     In each half the best one-to-one assignment of predictions to labels is found. A class counts as moved where both
@@ -37,6 +37,7 @@ def find_permutation(halves: tuple[Tensor, Tensor]) -> Permutation | None:
 
     Args:
         halves (tuple[Tensor, Tensor]): (C, K) counts of each half, labels in rows and predictions in columns.
+        numbers (list[int], optional): The class of each row and column; by default their own number.
 
     Returns:
         Permutation | None: None: the classes are where they should be.
@@ -61,6 +62,8 @@ def find_permutation(halves: tuple[Tensor, Tensor]) -> Permutation | None:
     before, after = mean_recall(whole), mean_recall(whole, moved)
     if before is None or after is None:
         return None
+    if numbers is not None:
+        moved = {numbers[own]: numbers[other] for own, other in moved.items()}
     return Permutation(moved, before, after)
 
 

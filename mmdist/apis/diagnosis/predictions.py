@@ -33,7 +33,7 @@ class Predictions:
     Args:
         images (int): How many were looked at.
         total (int): How many the data has.
-        classes (list[str]): Names, by number; numbers where the data has no names.
+        classes (list[str]): Names, by number; empty where the data has none.
         measured (dict[str, Measured]): By side.
         variants (dict[str, Measured]): The teacher's, on images prepared in another way.
         skipped (list[str]): What was not measured, and why.
@@ -136,12 +136,11 @@ def _tallies(
         return None
     if library == "mmseg":
         count = len(names) if names else int(built.student.decode_head.num_classes)
-        found.classes = names or list(map(str, range(count)))
+        found.classes = names or []
         ignored = ignored_label(built.student)
         return lambda model: SegmenterTally(count, ignored, has_mask_scores(model))
-    count = len(names) if names else int(getattr(built.student.head, "num_classes", 0)) or 1
-    found.classes = names or list(map(str, range(count)))
-    return lambda model: ClassifierTally(count)
+    found.classes = names or []
+    return lambda model: ClassifierTally()
 
 
 def _label(loader: DataLoader, name: str | None) -> Any:

@@ -31,8 +31,7 @@ class Steps:
         workers (int): Processes that will load the data.
         memory (float): Peak, in MiB.
         device (str): Whose memory that is: cpu is the whole process's.
-        moved (dict[str, str]): What became of each of the student's parameters; see :func:`fate`.
-        sizes (dict[str, int]): How many numbers are in each.
+        fates (dict[str, str]): What became of each of the student's parameters; see :func:`fate`.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -40,8 +39,7 @@ class Steps:
     workers: int = 0
     memory: float = 0.0
     device: str = "cpu"
-    moved: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    fates: dict[str, str] = field(default_factory=dict)
 
     @property
     def computing(self) -> float:
@@ -104,8 +102,7 @@ def run_steps(cfg: Config, built: Built, batches: Sequence[Any], loading: Sequen
         device=device.type,
     )
     for name, parameter in student.named_parameters():
-        steps.moved[name] = fate(parameter, before[name], rates.get(id(parameter)), name in reached)
-        steps.sizes[name] = parameter.numel()
+        steps.fates[name] = fate(parameter, before[name], rates.get(id(parameter)), name in reached)
     return steps
 
 

@@ -29,82 +29,54 @@ class Tally(Protocol):
         """What was counted."""
 
 
-class _ClassTally:
-    """Counts labels and predicted classes.
+class ClassifierTally:
+    """Of mmpretrain's classifiers with one label an image; the score is the label's probability.
 
-    Args:
-        classes (int): C, of the data; a model may predict more.
+    Of many classes only those are counted that are a label or a prediction here: a table of ImageNet-21k's would not
+    fit into memory.
     """
 
-    metric = ""
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        self.halves = [torch.zeros(classes, classes, dtype=torch.long) for _ in range(2)]
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, int]] = []  # half, label, prediction
         self.scores: list[float] = []
         self.confidences: list[float] = []
 
-    def count(self, half: int, labels: Tensor, predicted: Tensor) -> None:
-        """Add samples to a half."""
-        size = max(self.classes, int(predicted.max()) + 1 if predicted.numel() else 0, len(self.halves[half]))
-        if size > len(self.halves[half]):
-            self.halves = [torch.nn.functional.pad(h, (0, size - len(h), 0, size - len(h))) for h in self.halves]
-        self.halves[half] += torch.bincount(labels * size + predicted, minlength=size * size).reshape(size, size)
-
-    def sure(self, probability: float, classes: int) -> None:
-        """Note how sure a prediction is, 0 for one that is as sure of every class."""
-        if classes > 1:
-            self.confidences.append((probability - 1 / classes) / (1 - 1 / classes))
-
-    def value(self, confusion: Tensor) -> float | None:
-        """The task's metric."""
-        raise NotImplementedError
+    def update(self, half: int, sample: Any) -> None:
+        """Count one image; see :class:`Tally`."""
+        label, scores = int(sample.gt_label.reshape(-1)[0]), sample.pred_score.float().cpu()
+        self.seen.append((half, label, int(scores.argmax())))
+        self.scores.append(float(scores[label]) if label < len(scores) else 0.0)
+        self.confidences += _sure(float(scores.max()), len(scores))
 
     def result(self) -> Measured:
         """What was counted."""
-        whole = self.halves[0] + self.halves[1]
-        sure = self.confidences
+        numbers = sorted({number for _, *pair in self.seen for number in pair})
+        place = {number: index for index, number in enumerate(numbers)}
+        halves = torch.zeros(2, len(numbers), len(numbers), dtype=torch.long)
+        for half, label, predicted in self.seen:
+            halves[half, place[label], place[predicted]] += 1
+        whole = halves.sum(0)
+        chance = accuracy(expected_by_chance(whole)) or 0.0
+        halved = halves[0], halves[1]
         return Measured(
-            metric=self.metric,
-            value=self.value(whole),
-            chance=self.value(expected_by_chance(whole)) or 0.0,
-            halves=(self.halves[0], self.halves[1]),
-            scores=self.scores,
-            confidence=sum(sure) / len(sure) if sure else None,
+            "accuracy", accuracy(whole), chance, halved, self.scores, _mean(self.confidences), numbers=numbers
         )
 
 
-class ClassifierTally(_ClassTally):
-    """Of mmpretrain's classifiers with one label an image; the score is the label's probability."""
-
-    metric = "accuracy"
-
-    def update(self, half: int, sample: Any) -> None:
-        """Count one image; see :class:`Tally`."""
-        label, scores = sample.gt_label.reshape(-1)[:1].cpu(), sample.pred_score.float().cpu()
-        self.count(half, label, scores.argmax(0, keepdim=True))
-        self.scores.append(float(scores[label]) if int(label) < len(scores) else 0.0)
-        self.sure(float(scores.max()), len(scores))
-
-    def value(self, confusion: Tensor) -> float | None:
-        """The share that is right."""
-        return accuracy(confusion)
-
-
-class SegmenterTally(_ClassTally):
+class SegmenterTally:
     """Of mmseg's segmenters; the score is the share of pixels that are right.
 
     Args:
-        classes (int): Of the data.
+        classes (int): C, of the data; a model may predict more.
         ignore_index (int): Label of the pixels that do not count.
         mask_scores (bool): ``seg_logits`` are sums of probabilities.
     """
 
-    metric = "mIoU"
-
     def __init__(self, classes: int, ignore_index: int = 255, mask_scores: bool = False) -> None:
-        super().__init__(classes)
-        self.ignore_index, self.mask_scores = ignore_index, mask_scores
+        self.classes, self.ignore_index, self.mask_scores = classes, ignore_index, mask_scores
+        self.halves = [torch.zeros(classes, classes, dtype=torch.long) for _ in range(2)]
+        self.scores: list[float] = []
+        self.confidences: list[float] = []
 
     def update(self, half: int, sample: Any) -> None:
         """Count one image; see :class:`Tally`."""
@@ -112,12 +84,37 @@ class SegmenterTally(_ClassTally):
         predicted = sample.pred_sem_seg.data[0].long().cpu()
         valid = (label != self.ignore_index) & (label >= 0) & (label < self.classes)
         labels, predicted = label[valid], predicted[valid]
-        self.count(half, labels, predicted)
+        self._count(half, labels, predicted)
         self.scores.append(float((labels == predicted).float().mean()) if labels.numel() else 0.0)
         if not self.mask_scores and labels.numel():
             shares = probabilities(sample.seg_logits.data[:, ::STEP, ::STEP])
-            self.sure(float(shares.amax(0).mean()), len(shares))
+            self.confidences += _sure(float(shares.amax(0).mean()), len(shares))
 
-    def value(self, confusion: Tensor) -> float | None:
-        """The mean IoU of the classes that are labelled or predicted."""
-        return number(class_iou(confusion).nanmean())
+    def result(self) -> Measured:
+        """What was counted."""
+        whole = self.halves[0] + self.halves[1]
+        chance = _mean_iou(expected_by_chance(whole)) or 0.0
+        halves = self.halves[0], self.halves[1]
+        return Measured("mIoU", _mean_iou(whole), chance, halves, self.scores, _mean(self.confidences))
+
+    def _count(self, half: int, labels: Tensor, predicted: Tensor) -> None:
+        size = len(self.halves[half])
+        more = int(predicted.max()) + 1 - size if predicted.numel() else 0
+        if more > 0:
+            self.halves = [torch.nn.functional.pad(counts, (0, more, 0, more)) for counts in self.halves]
+            size += more
+        self.halves[half] += torch.bincount(labels * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def _sure(probability: float, classes: int) -> list[float]:
+    """How sure a prediction is: 0 for one that is as sure of every class; nothing where there is one class."""
+    return [(probability - 1 / classes) / (1 - 1 / classes)] if classes > 1 else []
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _mean_iou(confusion: Tensor) -> float | None:
+    """Of the classes that are labelled or predicted."""
+    return number(class_iou(confusion).nanmean())

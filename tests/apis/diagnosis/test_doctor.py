@@ -126,7 +126,7 @@ def test_images_without_labels_are_trained_on_too(segmenter: Any) -> None:
 
 def test_accumulated_gradients_move_the_student_too(segmenter: Any) -> None:
     found = segmenter.doctor(images=0, cfg_options={"optim_wrapper.accumulative_counts": 64})
-    assert "moved" in found.steps.moved.values() and names(found) == []
+    assert "moved" in found.steps.fates.values() and names(found) == []
 
 
 def test_mixed_precision_is_left_out_where_there_is_no_gpu(segmenter: Any) -> None:

@@ -41,7 +41,7 @@ def test_a_healthy_run_has_no_finding_and_its_numbers_are_whole(run: Any) -> Non
         found.steps.seconds
     )
     assert found.steps.memory > 0
-    assert set(found.steps.moved.values()) <= {"moved", "no loss has a gradient for it"}
+    assert set(found.steps.fates.values()) <= {"moved", "no loss has a gradient for it"}
 
 
 def test_a_random_teacher_is_found_by_what_it_predicts(run: Any) -> None:

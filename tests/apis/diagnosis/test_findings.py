@@ -50,16 +50,16 @@ def test_a_task_without_gradient_makes_no_loss_too_large() -> None:
 
 def test_a_frozen_part_is_named_and_not_serious_and_a_frozen_student_is() -> None:
     moved = {"backbone.a": "its learning rate is 0", "head.a": "moved", "head.b": "no loss has a gradient for it"}
-    found = list(of_student(Steps(moved=moved), "student"))
+    found = list(of_student(Steps(fates=moved), "student"))
     assert [(finding.name, finding.serious) for finding in found] == [("frozen-part", False)]
     assert "backbone" in found[0].what
     moved["head.a"] = "its learning rate is 0"
-    assert [(f.name, f.serious) for f in of_student(Steps(moved=moved), "student")] == [("frozen-student", True)]
+    assert [(f.name, f.serious) for f in of_student(Steps(fates=moved), "student")] == [("frozen-student", True)]
 
 
 def test_parameters_that_the_optimizer_does_not_have_are_named() -> None:
     moved = {"head.a": "moved", "head.b": "the optimizer does not have it"}
-    found = list(of_student(Steps(moved=moved), "student"))
+    found = list(of_student(Steps(fates=moved), "student"))
     assert [finding.name for finding in found] == ["not-optimized"] and "head.b" in found[0].what
 
 

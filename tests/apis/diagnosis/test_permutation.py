@@ -73,3 +73,8 @@ def test_an_order_in_which_the_labels_of_these_images_do_not_close_is_found() ->
 
 def test_what_only_one_half_shows_is_not_believed() -> None:
     assert find_permutation((counts([1, 0, 2], 1.0), counts([0, 1, 2], 1.0))) is None
+
+
+def test_classes_are_told_by_their_numbers() -> None:
+    half = counts([1, 0], 1.0)
+    assert find_permutation((half, half), [7, 20000]).moved == {7: 20000, 20000: 7}
