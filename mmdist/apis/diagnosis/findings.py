@@ -18,7 +18,7 @@ from mmdist.errors import printable
 UNSURE = 0.1  # a confidence below this is that of a model which was never trained
 LOW_AP = 0.05  # a detector below this AP50 teaches nothing
 CLEAR = 0.02  # of the metric: what another way to prepare images has to bring
-DECENT = 0.3  # between chance (0) and perfect (1): what it has to reach where the teacher knows nothing as it is
+DECENT = 0.15  # between chance (0) and perfect (1): what it has to reach where the teacher knows nothing as it is
 MUCH, TOO_MUCH, NOTHING = 10.0, 50.0, 1e-3  # times the task loss's gradient
 LARGE = 10.0  # times the task loss's value
 SHOWN = 8  # classes or parts of a list
@@ -61,6 +61,16 @@ def hopeless(measured: Measured, images: int) -> bool:
         return measured.value < LOW_AP
     unsure = measured.confidence is not None and measured.confidence < UNSURE
     return unsure or at_chance(measured.confusion, images)
+
+
+def unexplained(measured: Measured, images: int) -> bool:
+    """Whether predictions are no better than chance, and another order of the classes does not say why.
+
+    Args:
+        measured (Measured): Of one model.
+        images (int): How many images.
+    """
+    return hopeless(measured, images) and find_permutation(measured.halves, measured.numbers) is None
 
 
 def of_teacher(weights: Weights, predicted: Predictions) -> Iterator[Finding]:

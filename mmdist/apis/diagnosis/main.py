@@ -16,12 +16,12 @@ from mmdist.apis.diagnosis.data import training_batches, training_loader
 from mmdist.apis.diagnosis.diagnosis import Diagnosis
 from mmdist.apis.diagnosis.findings import (
     Finding,
-    hopeless,
     of_comparison,
     of_losses,
     of_student,
     of_teacher,
     of_time,
+    unexplained,
 )
 from mmdist.apis.diagnosis.losses import measure_losses
 from mmdist.apis.diagnosis.models import Built, build
@@ -106,7 +106,7 @@ def _look(cfg: Config, distils: bool, asked: DoctorOptions, found: Diagnosis, sa
     with explained(cfg):
         loader = training_loader(cfg)
         check_built(cfg, built, loader)
-        found.predicted = predictions(cfg, built, asked.images, hopeless, say)
+        found.predicted = predictions(cfg, built, asked.images, unexplained, say)
         _train(cfg, built, loader, asked.iterations, found, say)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmdist.apis.diagnosis.measures import mean_recall
 
 MOST = 0.5  # of a class is predicted as the other one, in both halves of the images
+SOME = 0.2  # likewise, where the classes exchange their places
 LITTLE = 0.25  # times that is predicted as the class itself
 
 
@@ -28,12 +29,13 @@ class Permutation(NamedTuple):
 
 
 def find_permutation(halves: tuple[Tensor, Tensor], numbers: list[int] | None = None) -> Permutation | None:
-    """The classes whose samples are predicted as one other class each, most of the time and in both halves of the data.
+    """The classes whose samples are predicted as one other class each, and hardly as themselves.
 
-    In each half the best one-to-one assignment of predictions to labels is found. A class counts as moved where both
-    agree. A model that takes a rare class for a similar one moves no class: it would have to take the similar one for
-    a third, and so on back to the first. Only where half of all classes are moved need the circle not be closed, as
-    then some of them may be in no label of these images.
+    In each half of the data the best one-to-one assignment of predictions to labels is found. A class counts as moved
+    where both agree. A model that takes a rare class for a similar one moves no class: it would have to take the
+    similar one for a third, and so on back to the first. Guesses cannot do that, and a weak model does not, so a fifth
+    of the samples is enough. Where half of all classes have most of their samples elsewhere, the circle need not be
+    closed: some of the classes may be in no label of these images.
 
     Args:
         halves (tuple[Tensor, Tensor]): (C, K) counts of each half, labels in rows and predictions in columns.
@@ -50,12 +52,11 @@ def find_permutation(halves: tuple[Tensor, Tensor], numbers: list[int] | None = 
         True
     """
     present = [half.sum(1) > 0 for half in halves]
-    confirmed = _agreed(_moved(halves[0]), _moved(halves[1]))
-    closed = _closed(confirmed)
+    moved = _closed(_agreed(_moved(halves[0], SOME), _moved(halves[1], SOME)))
+    mostly = _agreed(_moved(halves[0], MOST), _moved(halves[1], MOST))
     classes = int((present[0] & present[1]).sum())
-    moved = closed
-    if len(confirmed) >= max(2, (classes + 1) // 2):
-        moved = confirmed
+    if len(mostly) >= max(2, (classes + 1) // 2):
+        moved |= mostly
     if len(moved) < 2:
         return None
     whole = halves[0] + halves[1]
@@ -67,19 +68,22 @@ def find_permutation(halves: tuple[Tensor, Tensor], numbers: list[int] | None = 
     return Permutation(moved, before, after)
 
 
-def _moved(half: Tensor) -> dict[int, int]:
-    """The classes of one half that are predicted as another one."""
+def _moved(half: Tensor, least: float) -> dict[int, int]:
+    """The classes of one half of which at least this share is predicted as another one."""
     from scipy.optimize import linear_sum_assignment
 
     counts = half.double()
-    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    # Of equal assignments the one that moves less
-    gain = shares + 1e-6 * torch.eye(*shares.shape, dtype=shares.dtype)
+    labeled, predicted = counts.sum(1, keepdim=True), counts.sum(0, keepdim=True)
+    shares = counts / labeled.clamp(min=1)
+    # By IoU a rare class that is lost among the predictions of a frequent one does not take that one's place. Of equal
+    # assignments the one that moves less.
+    overlaps = counts / (labeled + predicted - counts).clamp(min=1)
+    gain = overlaps + 1e-6 * torch.eye(*counts.shape, dtype=counts.dtype)
     rows, columns = linear_sum_assignment(gain.numpy(), maximize=True)
     return {
         int(i): int(j)
         for i, j in zip(rows, columns, strict=True)
-        if i != j and shares[i, j] >= MOST and shares[i, i] <= LITTLE * shares[i, j]
+        if i != j and shares[i, j] >= least and shares[i, i] <= LITTLE * shares[i, j]
     }
 
 

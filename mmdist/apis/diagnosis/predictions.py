@@ -48,7 +48,7 @@ class Predictions:
 
 
 def predictions(
-    cfg: Config, built: Built, count: int, hopeless: Callable[[Measured, int], bool], say: Callable[[str], None]
+    cfg: Config, built: Built, count: int, unexplained: Callable[[Measured, int], bool], say: Callable[[str], None]
 ) -> Predictions:
     """Let the models predict some validation images.
 
@@ -56,8 +56,8 @@ def predictions(
         cfg (Config): With ``val_dataloader``.
         built (Built): The models.
         count (int): How many images.
-        hopeless (Callable): Takes the teacher's result and the number of images, and says whether it is no better than
-            chance, so that more normalisations are worth a try.
+        unexplained (Callable): Takes the teacher's result and the number of images, and says whether it is at chance for
+            a reason that is not known, so that more normalisations are worth a try.
         say (Callable): Takes a line on what is done.
 
     Returns:
@@ -88,7 +88,7 @@ def predictions(
     results = _run(loader, chosen, _passes(sides, variants), make)
     found.measured = {side: results[side] for side in sides}
     found.variants = {variant.name: results[variant.name] for variant in variants}
-    if "teacher" in sides and hopeless(found.measured["teacher"], found.images):
+    if "teacher" in sides and unexplained(found.measured["teacher"], found.images):
         more = other_normalisations(built.model)
         if more:
             say("the teacher is no better than chance: it predicts them in other normalisations")
