@@ -14,20 +14,13 @@ from torch.utils.data import DataLoader
 
 from mmdist.apis.diagnosis.data import training_batches, training_loader
 from mmdist.apis.diagnosis.diagnosis import Diagnosis
-from mmdist.apis.diagnosis.findings import (
-    Finding,
-    of_comparison,
-    of_losses,
-    of_student,
-    of_teacher,
-    of_time,
-    unexplained,
-)
+from mmdist.apis.diagnosis.findings import Finding, of_losses, of_student, of_time
 from mmdist.apis.diagnosis.losses import measure_losses
 from mmdist.apis.diagnosis.models import Built, build
 from mmdist.apis.diagnosis.predictions import predictions
 from mmdist.apis.diagnosis.request import DoctorOptions, prepare
 from mmdist.apis.diagnosis.steps import run_steps
+from mmdist.apis.diagnosis.teacher_findings import of_comparison, of_teacher, unexplained
 from mmdist.engine.gap.models import quietly
 from mmdist.engine.hooks import random_state
 from mmdist.engine.threads import threads_here, workers_of

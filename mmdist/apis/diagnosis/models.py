@@ -27,7 +27,7 @@ class Weights:
         sources (list[str]): Files and addresses.
         random (list[str]): Parts and parameters that nothing gives weights.
         meant (bool): The config asks for random weights in words.
-        taught (bool): A teacher's, and something that the student learns comes out of a random part.
+        taught (bool): Of a teacher that does not train: something that the student learns comes out of a random part.
     """
 
     side: str
@@ -89,7 +89,8 @@ def build(cfg: Config, distils: bool) -> Built:
         # Before the initialisation, which marks every module as given.
         weights = {side: _weights(cfg, side, part) for side, part in sides.items()}
         if distils:
-            weights["teacher"].taught = hears_random(weights["teacher"].random, _recorded(model.distiller))
+            heard = hears_random(weights["teacher"].random, _recorded(model.distiller))
+            weights["teacher"].taught = heard and not model.teacher_trainable
         model.init_weights()
         if cfg.get("load_from"):
             _load(model, cfg.load_from, weights, distils)

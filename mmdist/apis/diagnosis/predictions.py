@@ -56,8 +56,8 @@ def predictions(
         cfg (Config): With ``val_dataloader``.
         built (Built): The models.
         count (int): How many images.
-        unexplained (Callable): Takes the teacher's result and the number of images, and says whether it is at chance for
-            a reason that is not known, so that more normalisations are worth a try.
+        unexplained (Callable): Takes the teacher's result and the number of images. Says whether it is at chance for a
+            reason that is not known, so that more normalisations are worth a try.
         say (Callable): Takes a line on what is done.
 
     Returns:
@@ -103,7 +103,8 @@ def _sides(built: Built, skipped: list[str]) -> dict[str, tuple[BaseModel, Prepr
     if built.distils:
         weights = built.weights["teacher"]
         if weights.random and not weights.taught:
-            skipped.append("the teacher's head has no weights, and only its features teach: it predicts nothing")
+            why = "and it trains too" if built.model.teacher_trainable else "and the student learns from others"
+            skipped.append(f"parts of the teacher start from random weights, {why}: it predicts nothing yet")
         else:
             sides["teacher"] = built.model.teacher, teachers_preprocessor(built.model)
     side = "student" if built.distils else "model"

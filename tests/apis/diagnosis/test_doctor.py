@@ -115,6 +115,14 @@ def test_a_teacher_of_features_needs_no_head(segmenter: Any) -> None:
     assert found.weights["teacher"].random == ["decode_head"]
 
 
+def test_a_teacher_that_trains_too_may_start_from_random_weights(segmenter: Any) -> None:
+    cfg = deepcopy(segmenter.distill)
+    cfg.model.update(teacher_ckpt=None, teacher_trainable=True)
+    found = segmenter.doctor(segmenter.write(cfg, "trainable.py"))
+    assert names(found) == [] and not found.predicted.measured
+    assert found.steps.seconds["teacher"] > 0
+
+
 def test_images_without_labels_are_trained_on_too(segmenter: Any) -> None:
     write_images(segmenter.folder / "unlabeled", [(32, 32)] * 6)
     cfg = with_unlabeled(segmenter.distill, segmenter.path("unlabeled"))

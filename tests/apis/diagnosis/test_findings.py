@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
-from mmdist.apis.diagnosis.findings import best_variant, of_losses, of_student, of_time
+from mmdist.apis.diagnosis.findings import of_losses, of_student, of_time
 from mmdist.apis.diagnosis.losses import Losses, LossRow
 from mmdist.apis.diagnosis.measures import Measured
 from mmdist.apis.diagnosis.steps import Steps
+from mmdist.apis.diagnosis.teacher_findings import best_variant
 
 
 def losses(value: float, norm: float, **options: float) -> Losses:
