@@ -8,6 +8,7 @@ from typing import Any
 # Where each function is. It is imported when it is first used: this package costs nothing to import.
 FUNCTIONS = {
     "compare": "mmdist.apis.comparison.main",
+    "doctor": "mmdist.apis.diagnosis",
 }
 
 __all__ = list(FUNCTIONS)

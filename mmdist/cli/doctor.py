@@ -1,11 +1,14 @@
-"""``mmdist doctor``: can what is installed here work, and which fixes are in force?"""
+"""``mmdist doctor``: can what is installed here work, and which fixes are in force? With a config: can that work?"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import Any
 
 from mmdist import compat
 from mmdist.compat import import_trials
@@ -14,7 +17,91 @@ from mmdist.compat.import_trials import Trial
 from mmdist.compat.verdicts import OPERATORS, Verdict, judge, judge_import, judge_python
 from mmdist.compat.versions import TABLE
 
+DESCRIPTION = """\
+Without CONFIG: say which packages are installed, which are supported, and what to do.
+With CONFIG: look at a distillation before its long training, in minutes. Do teacher and student have their weights,
+does the teacher see these images and classes as it learnt them, how hard does each loss pull, does the student move,
+where does the time of an iteration go? Nothing is written."""
+
 LIBRARIES = ("mmdet", "mmseg", "mmpretrain", "mmrazor")
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv (Sequence[str], optional): Arguments; those of the process by default.
+        prog (str, optional): How the command was called, for the usage line.
+
+    Returns:
+        int: 0; 1 if something installed, or something in the config, cannot work; 2 for a mistake of the user's; 130
+        after an interruption.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv:
+        return run()
+    args = build_parser(prog).parse_args(argv)
+    if find_spec("mmengine") is None:
+        print("error: a config needs mmengine, which is not installed: see mmdist doctor", file=sys.stderr)
+        return 2
+    if args.config is None:
+        print("error: these options go with a config: mmdist doctor CONFIG ...", file=sys.stderr)
+        return 2
+    return _diagnose(args)
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The options of a diagnosis."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, formatter_class=style)
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="a distillation config, a plain one, or pkg::path")
+    parser.add_argument("--teacher-ckpt", metavar="CKPT", help="weights of the teacher (model.teacher_ckpt)")
+    parser.add_argument("--student-ckpt", metavar="CKPT", help="weights that the student starts from")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=32,
+        metavar="N",
+        help="validation images that teacher and student predict, spread over the data; 0: none (default: 32)",
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=4,
+        metavar="N",
+        help="training batches that losses, gradients and times are taken of (default: 4)",
+    )
+    action: Any = "store"
+    if find_spec("mmengine") is not None:  # which may be what is missing
+        from mmdist.cli.options import KeyValueAction
+
+        action = KeyValueAction
+    parser.add_argument("--cfg-options", nargs="+", action=action, metavar="KEY=VALUE", help="as in mmdist train")
+    return parser
+
+
+def _diagnose(args: argparse.Namespace) -> int:
+    from mmdist.cli.report import run_reported
+
+    serious = []
+
+    def command() -> None:
+        from mmdist.apis import doctor
+
+        with redirect_stdout(sys.stderr):  # of what libraries print meanwhile
+            found = doctor(
+                args.config,
+                args.teacher_ckpt,
+                args.student_ckpt,
+                images=args.images,
+                iterations=args.iterations,
+                cfg_options=args.cfg_options,
+                say=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
+            )
+        print(found)
+        serious.append(found.serious)
+
+    return run_reported(command) or int(any(serious))
 
 
 def run() -> int:

@@ -15,7 +15,7 @@ COMMANDS = {
     "test": "evaluate a model on the test data of its config",
     "compare": "did it help? train with and without a teacher, with seeds and tuned learning rates, and report",
     "export": "write the student of a distillation run into a file of its own",
-    "doctor": "say which packages are installed, which are supported, and what to do",
+    "doctor": "say what is installed and whether it works; with a config, what is wrong with a distillation",
 }
 
 
@@ -66,19 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"error: mmdist {name}: unknown command; {spelling_hint(name, COMMANDS)}", file=sys.stderr)
         return 2
-    if name == "doctor":
-        return _doctor(rest)
     return import_module(f"mmdist.cli.{name}").main(rest, prog=f"mmdist {name}")
-
-
-def _doctor(argv: list[str]) -> int:
-    if argv:
-        asked = argv[0] in ("-h", "--help")
-        print(f"usage: mmdist doctor\n\n{COMMANDS['doctor']}", file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    from mmdist.cli import doctor
-
-    return doctor.run()
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ def compare(
         MMDistError: Data or models that cannot be compared.
     """
     request = Request.of(**{name: value for name, value in locals().items() if name != "plan_only"})
+    if request.is_waiting():
+        return None
     _check_folder(request.folder)
     with lock(request.folder) as held:
         work = request.work(held)

@@ -91,6 +91,13 @@ class Request:
         place = Place(self.folder, lock, prepared.metric)
         return Work(prepared, place, self.workers, Display.on(prepared.metric))
 
+    def is_waiting(self) -> bool:
+        """Whether jobs of the comparison are still in slurm's queue; says so."""
+        jobs = slurm.waiting(self.folder) if self.submit is not None else []
+        if jobs:
+            print(f"still in slurm's queue: {', '.join(jobs)}; call again later", flush=True)
+        return bool(jobs)
+
     def submit_next(self, work: Work) -> bool:
         """Submit what is missing next, and say so.
 
@@ -100,11 +107,7 @@ class Request:
         Returns:
             bool: Whether nothing is missing.
         """
-        jobs = slurm.waiting(self.folder)
-        if jobs:
-            print(f"still in slurm's queue: {', '.join(jobs)}; call again later", flush=True)
-            return False
-        batch = work.next(again=not jobs and not slurm.inside())
+        batch = work.next(again=not slurm.inside())
         if batch is None:
             return True
         jobs = slurm.submit(self.folder, batch, self.arguments, self.sbatch)

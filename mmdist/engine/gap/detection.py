@@ -42,8 +42,8 @@ def compare_detectors(
     found: dict[str, list[Detections]] = {side: [] for side in SIDES}
     for samples in batches:
         for pair in zip(*samples, strict=True):
-            objects.append(_truth_of(pair[1], truth))
-            detected = [_detections(sample) for sample in pair]
+            objects.append(truth_of(pair[1], truth))
+            detected = [detections_of(sample) for sample in pair]
             agreement.update(*detected)
             for side, detections in zip(SIDES, detected, strict=True):
                 found[side].append(detections)
@@ -124,7 +124,7 @@ def _key(image: Any, corners: Sequence[float]) -> tuple:
     return image, *(round(float(value), 2) for value in corners)
 
 
-def _truth_of(sample: Any, truth: Mapping[Any, Truth]) -> Truth:
+def truth_of(sample: Any, truth: Mapping[Any, Truth]) -> Truth:
     image = sample.metainfo.get("img_id")
     if image not in truth:
         raise MMDistError(
@@ -133,7 +133,7 @@ def _truth_of(sample: Any, truth: Mapping[Any, Truth]) -> Truth:
     return truth[image]
 
 
-def _detections(sample: Any) -> Detections:
+def detections_of(sample: Any) -> Detections:
     found = sample.pred_instances
     boxes = found.bboxes.tensor if hasattr(found.bboxes, "tensor") else found.bboxes
     return Detections(boxes.float().cpu(), found.scores.float().cpu(), found.labels.cpu())

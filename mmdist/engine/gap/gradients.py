@@ -86,7 +86,7 @@ def compare_gradients(algorithm: Any, batches: Iterable[Any]) -> dict[str, PartG
             distill, task = total(losses, "distill."), total(losses, "student.")
             one = gradients(distill, parts, algorithm, keep=task is not None)
             other = gradients(task, parts, algorithm)
-            sums = {part: _products(one[part], other[part]) for part in parts}
+            sums = {part: inner_products(one[part], other[part]) for part in parts}
             found[WHOLE].add(*(sum(column) for column in zip(*sums.values(), strict=True)))
             for part, products in sums.items():
                 found[part].add(*products)
@@ -221,7 +221,7 @@ def after_training(cfg: Config, meta: Mapping[str, Any]) -> Iterator[None]:
         MessageHub._instance_dict.pop(HUB, None)
 
 
-def _products(one: list[Tensor | None], other: list[Tensor | None]) -> tuple[float, float, float]:
+def inner_products(one: list[Tensor | None], other: list[Tensor | None]) -> tuple[float, float, float]:
     """Inner product and squared lengths, in float64."""
     dot = first = second = 0.0
     for a, b in zip(one, other, strict=True):

@@ -49,7 +49,7 @@ def compare_segmenters(
     seen = 0
     for teachers, students in batches:
         for pair in zip(teachers, students, strict=True):
-            label = _label(pair[1])
+            label = label_map(pair[1])
             valid = (label != ignore_index) & (label >= 0) & (label < len(names))
             scores = [probabilities(s.seg_logits.data, mask_scores[i]) for i, s in enumerate(pair)]
             classes = [s.pred_sem_seg.data[0].long() for s in pair]
@@ -184,7 +184,7 @@ def _mean_iou(comparison: Comparison) -> Pair:
     return Pair(*(number(class_iou(comparison.confusion[side]).nanmean()) for side in SIDES))
 
 
-def _label(sample: Any) -> Tensor:
+def label_map(sample: Any) -> Tensor:
     if "gt_sem_seg" not in sample:
         raise MMDistError("the data has pictures without labels: its pipeline needs dict(type='LoadAnnotations')")
     label, predicted = sample.gt_sem_seg.data[0].long(), sample.pred_sem_seg.data[0]

@@ -11,6 +11,7 @@ from mmdist.engine.modules.batch import first_line
 from mmdist.engine.new.sides import DENSE, TWO_STAGE, Side, Spot
 from mmdist.engine.new.watch import NO_LAST, Watched
 from mmdist.errors import MMDistError
+from mmdist.models.heads.classifier import check_batch_norm
 from mmdist.models.heads.roi import classify_rois
 
 
@@ -123,6 +124,9 @@ def why_not_rois(side: Side) -> str:
     first = box_head[0] if isinstance(box_head, nn.ModuleList) else box_head
     model.eval()
     try:
+        if side.name == "student":
+            check_batch_norm(first.train())
+            first.eval()
         with torch.no_grad():
             classify_rois(model, (pyramid, rois))
     except MMDistError as error:

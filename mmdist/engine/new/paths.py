@@ -9,6 +9,8 @@ from mmdist.engine.config import find_config
 from mmdist.engine.new.text import FOLDER
 from mmdist.engine.preflight.checkpoints import REMOTE
 
+QUOTING = set("'\"\\\n\r")
+
 
 def relative(path: str, out: Path) -> str:
     """A config's path as ``_base_`` takes it: from the folder of the new file; ``pkg::`` paths as they are."""
@@ -38,4 +40,6 @@ def in_config(written: str, out: Path) -> str:
 
 
 def _from_folder(path: Path, out: Path) -> str:
+    if QUOTING & set(str(out.resolve().parent)):
+        return str(path)  # mmengine puts the folder's name into the text as it is, inside of a string's quotes
     return f"{FOLDER}/{Path(os.path.relpath(path, out.resolve().parent)).as_posix()}"

@@ -32,7 +32,7 @@ def labelled(pair: Pair) -> str:
 
 def _why_not_competing(pair: Pair) -> str:
     s = pair.student
-    if not s.sigmoid or s.kind == DENSE:
+    if not s.sigmoid or (s.kind == DENSE and s.channels > 1):
         return ""
     what = "has a single score" if s.channels == 1 else "asks of each class by itself (sigmoid)"
     return f"the student {what}, and the method compares classes that compete"

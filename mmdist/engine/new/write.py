@@ -163,4 +163,9 @@ def _rates(wiring: Wiring) -> str:
     rates = {"lr_mult": PLAIN_RATE if plain else ADAPTIVE_RATE}
     if "weight_decay" in optimizer:  # mmengine refuses a factor of what is not there
         rates["decay_mult"] = 0.0
-    return assign("optim_wrapper", {"paramwise_cfg": {"custom_keys": {"acclimated": rates}}}, comment)
+    paramwise: dict[str, object] = {"custom_keys": {"acclimated": rates}}
+    model = wiring.pair.student.model
+    if len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters())):
+        # with custom keys mmengine lists what a head's levels share once a level, which torch refuses
+        paramwise["bypass_duplicate"] = True
+    return assign("optim_wrapper", {"paramwise_cfg": paramwise}, comment)

@@ -157,3 +157,37 @@ def test_maps_of_different_sizes_are_brought_to_the_larger(folder: Path, tmp_pat
             wiring = wire(load_pair(str(student), str(teacher), (64, 64)), "dist")
         assert wiring.connectors == dict(resize=dict(type="mmdist.ResizeConnector"))
         assert [name for name, record in wiring.losses[0].mappings[0].items() if "connector" in record] == [side]
+
+
+@pytest.mark.parametrize("name", ["retina", "gfl"])
+def test_a_detector_of_one_class_has_no_classes_that_compete(name: str, tmp_path: Path) -> None:
+    path = write_config(tmp_path, name, "one", classes=1)
+    with dry_run():
+        pair = load_pair(str(path), str(path), SIZES[name])
+        assert all(METHODS[method].why_not(pair) for method in LABELLED)
+        assert not METHODS["kd"].why_not(pair)
+
+
+def test_a_box_head_with_batch_norm_is_refused_for_sdd_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
+    model = model_config("faster")
+    model["roi_head"]["bbox_head"].update(
+        type="Shared4Conv1FCBBoxHead", conv_out_channels=8, norm_cfg=dict(type="BN", requires_grad=True)
+    )
+    student = write_config(tmp_path, "faster", "student", model=model)
+    with dry_run():
+        pair = load_pair(str(student), str(pair_of("faster", folder)[1]), SIZES["faster"])
+        with pytest.raises(ConfigError, match="batch norm"):
+            wire(pair, "sdd")
+        assert not METHODS["dist"].why_not(pair)
+
+
+def test_distplus_takes_a_student_whose_levels_share_their_layers(tmp_path: Path) -> None:
+    model = model_config("retina")
+    model["bbox_head"].update(type="RetinaSepBNHead", num_ins=5, norm_cfg=dict(type="BN"))
+    path = write_config(tmp_path, "retina", "shared", model=model)
+    with dry_run():
+        pair = load_pair(str(path), str(path), SIZES["retina"])
+        out = tmp_path / "out.py"
+        out.write_text(config_text(wire(pair, "distplus"), "distplus", out, str(path), str(path), None, None))
+        assert try_out(out, pair.tried)
+    assert Config.fromfile(out).optim_wrapper.paramwise_cfg.bypass_duplicate

@@ -177,3 +177,14 @@ def test_nothing_is_loaded_for_a_dry_run() -> None:
 def test_a_dry_run_loads_nothing_however_the_weights_are_named(init_cfg: object, loads: bool) -> None:
     found = without_weights(dict(type="R", backbone=dict(init_cfg=init_cfg)))
     assert found["backbone"]["init_cfg"] == (None if loads else init_cfg)
+
+
+@pytest.mark.parametrize("name", ["it's \"here\"", "back\\slash", "$(touch gone) `x`", "%j {{ fileDirname }}", "ü ж"])
+def test_the_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    (folder / "sub").mkdir(parents=True)
+    student = write_config(folder, "classifier", "s")
+    new_config(str(student), str(student), "kd", str(folder / "sub" / "out.py"), size=(32, 32))
+    cfg = Config.fromfile(folder / "sub" / "out.py")
+    assert Path(cfg.model.teacher).resolve() == student
+    assert not list(tmp_path.rglob("gone"))
