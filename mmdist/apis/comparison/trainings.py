@@ -26,7 +26,7 @@ from mmdist.apis.comparison.stages import Stage, read_json, write_json
 from mmdist.compat.checkpoint import load_checkpoint_file
 from mmdist.engine import atomic
 from mmdist.engine.latest import named_in
-from mmdist.errors import CheckpointError, MMDistError
+from mmdist.errors import LONGEST_VALUE, CheckpointError, MMDistError, printable
 from mmdist.version import __version__
 
 TOOL = (sys.executable, "-W", "ignore::DeprecationWarning", "-m", "mmdist.cli.main")
@@ -145,7 +145,7 @@ def reason(failure: StageFailed) -> str:
     """What a training said before it ended: its last error, in one line."""
     for line in reversed(failure.tail):
         if line.startswith("error") or "Error" in line.split(":")[0]:
-            return line.strip()
+            return printable(line.strip(), LONGEST_VALUE)
     return str(failure)
 
 

@@ -14,6 +14,7 @@ from mmdist.apis.comparison import results, trainings
 from mmdist.apis.comparison.cells import FINAL, PLAIN, SEARCH, Cell
 from mmdist.apis.comparison.execution import Worker
 from mmdist.apis.comparison.plan import Arm, Plan, Taught
+from mmdist.apis.comparison.process import StageFailed
 from mmdist.apis.comparison.progress import Display
 from mmdist.apis.comparison.results import Metric
 from mmdist.apis.comparison.schedule import Lengths
@@ -55,6 +56,11 @@ def test_an_address_of_weights_is_handed_on_as_it_is(tmp_path: Path) -> None:
     work, _ = at_work(tmp_path, "https://host/t.pth")
     training = work._training(Cell(FINAL, "dist", 0, 800))
     assert isinstance(training, Training) and training.teacher == "https://host/t.pth"
+
+
+def test_what_a_training_says_does_not_move_the_cursor() -> None:
+    failure = StageFailed("it", 1, Path("log"), ["ValueError: \x1b[2Jnone\x07"])
+    assert trainings.reason(failure).isprintable() and "none" in trainings.reason(failure)
 
 
 @pytest.mark.parametrize(
