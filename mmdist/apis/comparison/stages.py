@@ -51,10 +51,11 @@ class Stage:
     Args:
         folder (Path): Its own folder; made by :meth:`begin`.
         inputs (dict): All that its result depends on; must be JSON.
+        keep (bool): Whether what was finished with other inputs is moved aside and not removed. Defaults to False.
     """
 
-    def __init__(self, folder: Path, inputs: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, inputs: dict[str, Any], *, keep: bool = False) -> None:
+        self.folder, self.keep = folder, keep
         self.inputs = json.loads(json.dumps(inputs, default=str, sort_keys=True))
         self.key = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
 
@@ -84,7 +85,12 @@ class Stage:
                     f"{self.folder} holds something that no comparison has written: "
                     "move it away, or choose another --work-dir"
                 )
-            shutil.rmtree(self.folder)
+            if self.keep and (self.folder / DONE).exists():
+                aside = self.folder.with_name(f"{self.folder.name}.{str(started.get('key'))[:8]}")
+                shutil.rmtree(aside, ignore_errors=True)
+                self.folder.rename(aside)
+            else:
+                shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
         write_json(self.folder / STARTED, {"key": self.key, "inputs": self.inputs})
         return False

@@ -80,7 +80,7 @@ class Training:
         inputs = {"config": config, "teacher": self.teacher_sha256, "metric": place.metric.key}
         if files:
             inputs["files"] = files
-        return Stage(place.folder / self.cell.folder, inputs)
+        return Stage(place.folder / self.cell.folder, inputs, keep=True)
 
     def config_file(self, place: Place) -> Path:
         return place.folder / "configs" / f"{self.cell.folder.replace('/', '_')}.py"

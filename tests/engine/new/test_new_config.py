@@ -179,7 +179,7 @@ def test_a_dry_run_loads_nothing_however_the_weights_are_named(init_cfg: object,
     assert found["backbone"]["init_cfg"] == (None if loads else init_cfg)
 
 
-@pytest.mark.parametrize("name", ["it's \"here\"", "back\\slash", "$(touch gone) `x`", "%j {{ fileDirname }}", "ü ж"])
+@pytest.mark.parametrize("name", ['it\'s "here"', "back\\slash", "$(touch gone) `x`", "%j {{ fileDirname }}", "ü ж"])
 def test_the_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     (folder / "sub").mkdir(parents=True)
