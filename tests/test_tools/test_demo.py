@@ -205,7 +205,7 @@ def test_the_users_files_are_not_deleted(checkout, capsys):
     (checkout.folder / "teacher").mkdir(parents=True)
     (checkout.folder / "teacher" / "thesis.txt").write_text("years")
     assert checkout.run() == 2
-    assert "holds something that the demo did not write" in capsys.readouterr().err
+    assert "holds something that no comparison has written" in capsys.readouterr().err
     assert (checkout.folder / "teacher" / "thesis.txt").read_text() == "years"
 
 
