@@ -46,10 +46,11 @@ def deviations(config: Path, pair: Pair) -> dict[str, float]:
 
 def _deviations(config: Path, pair: Pair, *, fused: bool) -> dict[str, float]:
     cfg = load_config(str(config), "-o")
+    cfg.model.teacher = load_model_config(cfg.model.teacher, "model.teacher")
     adapt_to_cpu(cfg)
     model = cfg.model
     model.architecture = without_weights(model.architecture)
-    model.teacher = without_weights(load_model_config(model.teacher, "model.teacher"))
+    model.teacher = without_weights(model.teacher)
     model.update(random_teacher=True, teacher_fuse_conv_bn=fused)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")), torch.no_grad():
         seed()
