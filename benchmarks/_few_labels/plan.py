@@ -71,19 +71,6 @@ class Cell:
         return f"{setting}-{self.arm}-{length}-lr{self.rate:g}-weight{self.weight:g}{timing}"
 
 
-def wider(factors: Iterable[float], best: float) -> tuple[float, ...]:
-    """The factors of a search, and the next one beyond an end at which the best stands.
-
-    Example:
-        >>> wider((1.0, 2.0), 2.0), wider((1.0, 2.0, 4.0), 2.0)
-        ((1.0, 2.0, 4.0), (1.0, 2.0, 4.0))
-    """
-    known = sorted(factors)
-    if best == known[0]:
-        return (best / 2, *known)
-    return (*known, 2 * best) if best == known[-1] else tuple(known)
-
-
 def plain_cells(rates: Iterable[float], iterations: int = ITERATIONS) -> Iterator[Cell]:
     """The plain student at each learning rate."""
     for rate in rates:

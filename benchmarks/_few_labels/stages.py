@@ -27,9 +27,9 @@ from benchmarks._few_labels.plan import (
     WEIGHTS,
     Cell,
     teacher_cell,
-    wider,
 )
 from benchmarks._few_labels.running import Bench
+from mmdist.apis.comparison.schedule import wider
 
 STEP = 0.5  # of the length at equal time, in schedules
 

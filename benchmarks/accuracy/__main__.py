@@ -38,10 +38,10 @@ from benchmarks.accuracy.plan import (
     time_cells,
     timing_cells,
     tuned_cells,
-    wider,
 )
 from benchmarks.accuracy.running import Bench, TaskBench, task_at_work
 from mmdist.apis.comparison.process import StageFailed
+from mmdist.apis.comparison.schedule import wider
 from mmdist.cli.report import INTERRUPTED, run_reported
 from mmdist.engine.command import AGAIN, typed
 from mmdist.errors import ConfigError

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmarks.accuracy.plan import EPOCHS, NAMES, PLAIN, SEARCH, TEACHER, TIME, TIMING, Task, longer
 from benchmarks.accuracy.store import COLUMNS, Row
-
-LEVEL = 0.95  # of the intervals
-RATE = 0.05  # of false discoveries among a task's methods
+from mmdist.apis.comparison.statistics import Difference, discoveries, paired
 
 
 def frame(rows: Sequence[Row], task: str) -> pd.DataFrame:
@@ -63,31 +59,6 @@ def time_ratios(rows: Sequence[Row], task: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A paired difference to the plain student.
-
-    Args:
-        mean (float): Mean over the seeds, in points.
-        low (float): Lower end of the interval.
-        high (float): Upper end.
-        p (float): Of a paired t-test.
-        significant (bool): Whether it stays a discovery among all methods of the task.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-    significant: bool = False
-
-    @property
-    def verdict(self) -> str:
-        if not self.significant:
-            return "not beyond noise"
-        return "better" if self.mean > 0 else "worse"
-
-
-@dataclass(frozen=True)
 class Line:
     """A method in a task.
 
@@ -116,44 +87,6 @@ class Line:
     @property
     def name(self) -> str:
         return NAMES[self.method] + (", own rate" if self.own_rate else "")
-
-
-def paired(values: Sequence[float], reference: Sequence[float]) -> Difference:
-    """Mean of the differences, with the interval of a paired t-test.
-
-    Args:
-        values (Sequence[float]): (seeds,).
-        reference (Sequence[float]): (seeds,) of the same seeds.
-
-    Returns:
-        Difference: Not yet set against the others.
-
-    Raises:
-        ValueError: Fewer than two pairs.
-
-    Example:
-        >>> paired([3.0, 5.0], [1.0, 2.0]).mean
-        2.5
-    """
-    if len(values) != len(reference) or len(values) < 2:
-        raise ValueError(f"expected at least two pairs, got {len(values)} and {len(reference)} values")
-    found = stats.ttest_rel(values, reference)
-    mean = float(np.mean(np.subtract(values, reference)))
-    if not np.isfinite(found.pvalue):  # every difference is the same: the test divides by its spread
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    interval = found.confidence_interval(LEVEL)
-    return Difference(mean, float(interval.low), float(interval.high), float(found.pvalue))
-
-
-def discoveries(differences: Mapping[str, Difference]) -> dict[str, Difference]:
-    """Mark the differences that stay when the false discovery rate over all of them is held at 5 %."""
-    if not differences:
-        return {}
-    adjusted = stats.false_discovery_control([found.p for found in differences.values()])
-    return {
-        name: replace(found, significant=bool(value <= RATE))
-        for (name, found), value in zip(differences.items(), adjusted, strict=True)
-    }
 
 
 def kinds(rows: Sequence[Row], task: Task, factor: float) -> list[tuple[str, float]]:

@@ -139,19 +139,6 @@ def search_cells(
             yield Cell(task.name, SEARCH, method, seed, iterations, factor)
 
 
-def wider(factors: Iterable[float], best: float) -> tuple[float, ...]:
-    """The factors to search next: one more, where the best is at an end.
-
-    Example:
-        >>> wider((0.5, 1.0, 2.0), 2.0), wider((0.5, 1.0, 2.0), 1.0)
-        ((0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0))
-    """
-    known = sorted(factors)
-    if best == known[0]:
-        return (best / 2, *known)
-    return (*known, 2 * best) if best == known[-1] else tuple(known)
-
-
 def epoch_cells(task: Task, iterations: int, factor: float) -> Iterator[Cell]:
     """All methods, seed by seed: what changes on the machine meanwhile touches all of them alike."""
     for seed in range(task.seeds):

@@ -47,7 +47,7 @@ def difference(found: Difference | None) -> str:
     if found is None:
         return "-"
     text = f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-    return f"**{text} {found.verdict}**" if found.significant else text
+    return f"**{text} {found.verdict()}**" if found.significant else text
 
 
 def comparison(task: Task, found: Sequence[Line]) -> str:

@@ -35,10 +35,10 @@ from benchmarks.accuracy.plan import (
     search_cells,
     time_cells,
     timing_cells,
-    wider,
 )
 from benchmarks.accuracy.running import Bench, TaskBench, options_of
 from benchmarks.accuracy.store import Row
+from mmdist.apis.comparison.schedule import wider
 from mmdist.cli.demo.training import Place
 from mmdist.engine.config import load_config
 from mmdist.errors import ConfigError
@@ -78,8 +78,8 @@ def test_a_difference_that_is_one_of_many_has_to_be_surer():
     noise = {str(i): replace(few, p=0.9) for i in range(20)}
     assert discoveries({"few": few})["few"].significant
     assert not discoveries({"few": few, **noise})["few"].significant
-    assert discoveries({"few": few})["few"].verdict == "better"
-    assert discoveries({"few": replace(few, mean=-1.0)})["few"].verdict == "worse"
+    assert discoveries({"few": few})["few"].verdict() == "better"
+    assert discoveries({"few": replace(few, mean=-1.0)})["few"].verdict() == "worse"
 
 
 def test_the_learning_rate_is_that_with_the_best_mean():

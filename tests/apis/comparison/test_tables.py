@@ -43,7 +43,7 @@ def same(ours, theirs) -> bool:
         return ours is None
     return (ours.mean, ours.low, ours.high, ours.p) == pytest.approx(
         (theirs.mean, theirs.low, theirs.high, theirs.p), rel=1e-9, abs=1e-12
-    ) and (ours.verdict(), ours.significant) == (theirs.verdict, theirs.significant)
+    ) and (ours.verdict(), ours.significant) == (theirs.verdict(), theirs.significant)
 
 
 def check(old, task) -> list[str]:
